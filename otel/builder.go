@@ -1,0 +1,69 @@
+package otel
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// A builder makes instruments of one namespace and keeps the errors for the
+// end. The instruments it returns are never nil.
+type builder struct {
+	meter     metric.Meter
+	namespace string
+	err       error
+}
+
+func (b *builder) name(n string) string { return b.namespace + "_" + n }
+
+func (b *builder) keep(err error) { b.err = errors.Join(b.err, err) }
+
+func (b *builder) counter(name, unit, help string) metric.Int64Counter {
+	c, err := b.meter.Int64Counter(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
+	b.keep(err)
+	return c
+}
+
+// histogram makes a histogram of seconds.
+func (b *builder) histogram(name, help string, bounds []float64) metric.Float64Histogram {
+	h, err := b.meter.Float64Histogram(b.name(name), metric.WithUnit("s"),
+		metric.WithDescription(help), metric.WithExplicitBucketBoundaries(bounds...))
+	b.keep(err)
+	return h
+}
+
+func (b *builder) intGauge(name, unit, help string) metric.Int64ObservableGauge {
+	g, err := b.meter.Int64ObservableGauge(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
+	b.keep(err)
+	return g
+}
+
+func (b *builder) floatGauge(name, unit, help string) metric.Float64ObservableGauge {
+	g, err := b.meter.Float64ObservableGauge(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
+	b.keep(err)
+	return g
+}
+
+// callback observes gauges by f until in is closed.
+func (b *builder) callback(in *Instruments, f metric.Callback, gauges ...metric.Observable) {
+	r, err := b.meter.RegisterCallback(f, gauges...)
+	b.keep(err)
+	if err == nil {
+		in.unregisters = append(in.unregisters, r)
+	}
+}
+
+// zero makes the series of c exist.
+func (*builder) zero(c metric.Int64Counter, series ...[]metric.AddOption) {
+	for _, opts := range series {
+		c.Add(context.Background(), 0, opts...)
+	}
+}
+
+// label is the one label of a counter's series, built once: built for each
+// call, it costs four allocations.
+func label(key, value string) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))}
+}
