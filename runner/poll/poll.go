@@ -1,0 +1,151 @@
+// Package poll takes tasks from the server: workers that fetch, back off and
+// hand what they got to a handler.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"otelrunner/runner/task"
+)
+
+// Fetcher asks the server for a task. The server answers at once: with a task,
+// or with nil and the version of its list of tasks. It looks for work only when
+// tasksVersion differs from its own.
+type Fetcher interface {
+	FetchTask(ctx context.Context, tasksVersion int64) (*task.Task, int64, error)
+}
+
+// Handler runs one task to its end, its report included. It is called from as
+// many goroutines as the capacity says.
+type Handler func(t *task.Task)
+
+// ErrUnregistered says that the server does not know this runner any more: to
+// go on polling would be of no use.
+var ErrUnregistered = errors.New("the server does not know this runner (deleted, or its token was reset): register it again with `runner register`")
+
+// Result is how one fetch ended; the values are those of the metric's label.
+type Result string
+
+// The results of a fetch. A fetch that ended by the deadline of our own is an
+// empty answer whose duration means nothing.
+const (
+	Got     Result = "task"
+	Empty   Result = "empty"
+	Failed  Result = "error"
+	TimedUp Result = "timeout"
+)
+
+// Meter is told what the workers do. Its methods are called from several
+// goroutines.
+type Meter interface {
+	// Fetched is called after each fetch, with how long it took.
+	Fetched(result Result, d time.Duration)
+	// Backoff is called before each sleep with the interval before jitter.
+	Backoff(interval time.Duration)
+}
+
+// Options configure a Poller. Fetcher and Handler are required.
+type Options struct {
+	Fetcher Fetcher
+	Handler Handler
+
+	// Capacity is the number of workers, and so of tasks at a time; ≥ 1.
+	Capacity int
+
+	// Interval is the wait after the first empty answer (default 2 s);
+	// MaxInterval is the longest one (default 60 s).
+	Interval, MaxInterval time.Duration
+
+	// FetchTimeout ends a fetch (default 60 s). A server that is slow to
+	// assign a task loses it to this runner when the runner hangs up first.
+	FetchTimeout time.Duration
+
+	// Once ends Run after one task.
+	Once bool
+
+	// Unregistered tells the error of a server that does not know this
+	// runner from every other one.
+	Unregistered func(error) bool
+
+	// RetryAfter is what the server asked for in an error, or 0.
+	RetryAfter func(error) time.Duration
+
+	Meter Meter
+	Log   *slog.Logger
+}
+
+// Poller fetches tasks for one registered runner.
+type Poller struct {
+	opts    Options
+	turn    turn
+	version atomic.Int64
+
+	// stop ends the fetching of all workers; its cause says why.
+	stop context.CancelCauseFunc
+}
+
+// errDone stops the workers after the one task of Options.Once.
+var errDone = errors.New("done")
+
+// New returns a Poller; it does nothing before Run.
+func New(o Options) *Poller {
+	o.Capacity = max(o.Capacity, 1)
+	if o.Once {
+		o.Capacity = 1
+	}
+	if o.Interval <= 0 {
+		o.Interval = 2 * time.Second
+	}
+	if o.MaxInterval <= 0 {
+		o.MaxInterval = 60 * time.Second
+	}
+	if o.FetchTimeout <= 0 {
+		o.FetchTimeout = 60 * time.Second
+	}
+	if o.Unregistered == nil {
+		o.Unregistered = func(error) bool { return false }
+	}
+	if o.RetryAfter == nil {
+		o.RetryAfter = func(error) time.Duration { return 0 }
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Poller{opts: o}
+}
+
+// Run polls until ctx ends and every task that was taken has been handled. A
+// fetch that is under way when ctx ends is awaited, and its task is run: the
+// server has already given it to this runner. Run returns nil, or an error that
+// wraps ErrUnregistered. It may be called once.
+func (p *Poller) Run(ctx context.Context) error {
+	fetching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	p.stop = stop
+
+	var workers sync.WaitGroup
+	for i := range p.opts.Capacity {
+		w := &worker{p: p, ticket: newTicket(), log: p.opts.Log.With("worker", i)}
+		workers.Go(func() { w.run(fetching) })
+	}
+	workers.Wait()
+
+	if cause := context.Cause(fetching); errors.Is(cause, ErrUnregistered) {
+		return fmt.Errorf("fetch task: %w", cause)
+	}
+	return nil
+}
+
+type noMeter struct{}
+
+func (noMeter) Fetched(Result, time.Duration) {}
+func (noMeter) Backoff(time.Duration)         {}
