@@ -156,6 +156,27 @@ func TestErrorsCountAsErrorsOnly(t *testing.T) {
 	})
 }
 
+func TestEmptyAnswerEndsTheErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		script := []error{errServer, errServer, errServer, nil, errServer}
+		s := newServer(func(n int, _ int64) (*task.Task, int64, error) {
+			if n < len(script) {
+				return nil, 1, script[n]
+			}
+			return nil, 1, nil
+		})
+		m := &meter{}
+		stop := start(t, poll.Options{Fetcher: s, Meter: m})
+		time.Sleep(30 * time.Second)
+		_ = stop()
+		// counts: 0/1 0/2 0/3 1/0 1/1 2/0
+		want := []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 2 * time.Second, 2 * time.Second, 4 * time.Second}
+		if got := m.backoffs(); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+			t.Fatalf("intervals = %v, want %v first", got, want)
+		}
+	})
+}
+
 // While one worker runs a task, the other one polls with counters of its own;
 // when the task ends, its worker starts anew, at once.
 func TestWorkersDoNotInfluenceOneAnother(t *testing.T) {
