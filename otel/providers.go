@@ -1,0 +1,251 @@
+package otel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
+	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/log"
+	lognoop "go.opentelemetry.io/otel/log/noop"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// ShutdownTimeout bounds Providers.Shutdown when the collector does not answer.
+const ShutdownTimeout = 5 * time.Second
+
+// ProvidersOptions says who this process is and where its telemetry goes.
+type ProvidersOptions struct {
+	// Endpoint is a URL with scheme and host that metrics, traces and logs are
+	// sent to by OTLP; "" leaves OTLP off. With http/protobuf, v1/metrics,
+	// v1/traces and v1/logs are added to it. OTEL_EXPORTER_OTLP_ENDPOINT and
+	// OTEL_EXPORTER_OTLP_{METRICS,TRACES,LOGS}_ENDPOINT win over it.
+	Endpoint string
+
+	// Protocol is ProtocolGRPC or ProtocolHTTP, and "" is the latter.
+	// OTEL_EXPORTER_OTLP_PROTOCOL and the one of each signal win over it.
+	Protocol string
+
+	// Namespace is that of the instruments; it begins the name of the counter
+	// of failed exports, too.
+	Namespace string
+
+	// Version and InstanceID are service.version and service.instance.id.
+	Version, InstanceID string
+
+	// Attributes are added to the resource of every signal.
+	Attributes []attribute.KeyValue
+
+	// Log gets the warning about a collector that cannot be reached. It must
+	// not lead back into Providers.LogHandler. Nil discards it.
+	Log *slog.Logger
+}
+
+// Providers are what instruments, tracers and loggers are made from. They exist
+// whether or not anything is exported: what is off costs next to nothing.
+type Providers struct {
+	registry *prometheus.Registry
+	outage   *outage
+	abort    context.CancelFunc
+
+	meters  metric.MeterProvider
+	tracers trace.TracerProvider
+	loggers log.LoggerProvider
+
+	shutdowns []func(context.Context) error
+	logsOn    bool
+}
+
+// NewProviders builds the providers. Besides the options, the standard OTEL_*
+// variables of this process apply; OTEL_SDK_DISABLED=true leaves nothing but
+// the go_ and process_ families on /metrics. No connection is made.
+func NewProviders(ctx context.Context, opts ProvidersOptions) (*Providers, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Namespace == "" {
+		opts.Namespace = DefaultNamespace
+	}
+	if err := ValidateNamespace(opts.Namespace); err != nil {
+		return nil, err
+	}
+	abort, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Providers{
+		registry: prometheus.NewRegistry(),
+		outage:   &outage{log: opts.Log, abort: abort},
+		abort:    cancel,
+		meters:   metricnoop.NewMeterProvider(),
+		tracers:  tracenoop.NewTracerProvider(),
+		loggers:  lognoop.NewLoggerProvider(),
+	}
+	p.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	e := processEnv()
+	if e.sdkDisabled() {
+		opts.Log.InfoContext(ctx, "telemetry is off: OTEL_SDK_DISABLED is set")
+		return p, nil
+	}
+	if err := p.build(ctx, opts, e); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up telemetry: %w", err), p.Shutdown(ctx))
+	}
+	return p, nil
+}
+
+func (p *Providers) build(ctx context.Context, opts ProvidersOptions, e env) error {
+	var to [signals]destination
+	for s := range signals {
+		d, err := destinationOf(s, e, opts.Endpoint, opts.Protocol)
+		if err != nil {
+			return err
+		}
+		to[s] = d
+		p.outage.shown[s] = d.shown
+	}
+	res, err := newResource(ctx, opts)
+	if err != nil {
+		opts.Log.WarnContext(ctx, "some resource attributes are missing", "error", err)
+	}
+	return errors.Join(
+		p.buildMeters(ctx, opts, res, to),
+		p.buildTracers(ctx, res, to[signalTraces]),
+		p.buildLoggers(ctx, res, to[signalLogs]),
+	)
+}
+
+func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res *resource.Resource, to [signals]destination) error {
+	// No target_info: it would show every resource attribute, which an operator
+	// sets for the backend, to whoever can scrape. act_runner_info says who this
+	// is.
+	bridge, err := promexporter.New(
+		promexporter.WithRegisterer(p.registry),
+		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		promexporter.WithoutScopeInfo(),
+		promexporter.WithoutTargetInfo(),
+	)
+	if err != nil {
+		return fmt.Errorf("prometheus bridge: %w", err)
+	}
+	providerOpts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(bridge)}
+	if d := to[signalMetrics]; d.on {
+		exporter, err := newMetricExporter(ctx, d)
+		if err != nil {
+			return fmt.Errorf("export metrics to %s: %w", d.shown, err)
+		}
+		providerOpts = append(providerOpts,
+			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metricExporter{exporter, p.outage})))
+	}
+	mp := sdkmetric.NewMeterProvider(providerOpts...)
+	p.meters = mp
+	p.shutdowns = append(p.shutdowns, mp.Shutdown)
+	return p.countFailures(opts.Namespace, to)
+}
+
+// countFailures makes the counter of failed exports, for the signals that are
+// exported at all.
+func (p *Providers) countFailures(namespace string, to [signals]destination) error {
+	series := map[signal][]metric.ObserveOption{}
+	for s, d := range to {
+		if d.on {
+			set := attribute.NewSet(attribute.String("signal", signal(s).String()))
+			series[signal(s)] = []metric.ObserveOption{metric.WithAttributeSet(set)}
+		}
+	}
+	if len(series) == 0 {
+		return nil
+	}
+	_, err := p.meters.Meter(scopeName).Int64ObservableCounter(namespace+"_otel_export_failures",
+		metric.WithUnit("{export}"),
+		metric.WithDescription("OTLP exports that failed, by their signal."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for s, opts := range series {
+				o.Observe(p.outage.count(s), opts...)
+			}
+			return nil
+		}))
+	return err
+}
+
+func (p *Providers) buildTracers(ctx context.Context, res *resource.Resource, d destination) error {
+	if !d.on {
+		return nil
+	}
+	exporter, err := newSpanExporter(ctx, d)
+	if err != nil {
+		return fmt.Errorf("export traces to %s: %w", d.shown, err)
+	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithResource(res),
+		sdktrace.WithBatcher(spanExporter{exporter, p.outage}))
+	p.tracers = tp
+	p.shutdowns = append(p.shutdowns, tp.Shutdown)
+	return nil
+}
+
+func (p *Providers) buildLoggers(ctx context.Context, res *resource.Resource, d destination) error {
+	if !d.on {
+		return nil
+	}
+	exporter, err := newLogExporter(ctx, d)
+	if err != nil {
+		return fmt.Errorf("export logs to %s: %w", d.shown, err)
+	}
+	lp := sdklog.NewLoggerProvider(sdklog.WithResource(res),
+		sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter{exporter, p.outage})))
+	p.loggers, p.logsOn = lp, true
+	p.shutdowns = append(p.shutdowns, lp.Shutdown)
+	return nil
+}
+
+// MeterProvider makes what is read by /metrics and, when on, by OTLP.
+func (p *Providers) MeterProvider() metric.MeterProvider { return p.meters }
+
+// TracerProvider makes spans; it records none unless traces are exported.
+func (p *Providers) TracerProvider() trace.TracerProvider { return p.tracers }
+
+// LoggerProvider makes log records; it keeps none unless logs are exported.
+func (p *Providers) LoggerProvider() log.LoggerProvider { return p.loggers }
+
+// Gatherer is what /metrics shows.
+func (p *Providers) Gatherer() prometheus.Gatherer { return p.registry }
+
+// Handle makes p an error handler of OpenTelemetry: main may hand p to
+// otel.SetErrorHandler, so that what the SDK itself has to say reaches the log
+// rather than the standard error. Failed exports never come this way.
+func (p *Providers) Handle(err error) {
+	p.outage.log.Warn("OpenTelemetry reports a problem; jobs are not affected", "error", err)
+}
+
+// Shutdown exports what is left and stops all readers. It ends with ctx and
+// after ShutdownTimeout at the latest, and cuts what is then in flight. A
+// second call does nothing.
+func (p *Providers) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, ShutdownTimeout)
+	defer cancel()
+	defer p.abort()
+
+	errs := make([]error, len(p.shutdowns))
+	var wg sync.WaitGroup
+	for i, f := range p.shutdowns {
+		wg.Go(func() { errs[i] = f(ctx) })
+	}
+	wg.Wait()
+	p.shutdowns = nil
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("shut down telemetry: %w", err)
+	}
+	return nil
+}
