@@ -1,0 +1,192 @@
+package report
+
+import (
+	"time"
+)
+
+// phase is how far a report has come. Each phase ends when there is nothing left
+// to deliver in it.
+type phase uint8
+
+const (
+	running     phase = iota // the job runs
+	draining                 // its last rows
+	sealing                  // the row after which the log takes no more
+	summarizing              // step summaries
+	outputting               // job outputs
+	concluding               // the final state
+	finished
+)
+
+var phaseNames = [...]string{
+	"the job was running", "sending rows", "sealing the log", "uploading summaries",
+	"sending outputs", "sending the final state", "finished",
+}
+
+func (p phase) String() string { return phaseNames[p] }
+
+// action is what the sender does next.
+type action uint8
+
+const (
+	wait action = iota
+	sendRows
+	sendState
+	sendSummary
+	end
+)
+
+// run is the sender.
+func (r *Reporter) run() {
+	defer close(r.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for r.ctx.Err() == nil {
+		do, at := r.next(time.Now())
+		switch do {
+		case sendRows:
+			r.sendRows()
+		case sendState:
+			r.sendState()
+		case sendSummary:
+			r.sendSummary()
+		case end:
+			return
+		default:
+			timer.Reset(time.Until(at))
+			select {
+			case <-r.wake:
+			case <-timer.C:
+			case <-r.ctx.Done():
+			}
+		}
+	}
+}
+
+// next decides what to do at now, or until when to wait. The order is that of
+// what the server must not miss: a heartbeat goes before rows that never end, and
+// rows go before a state that speaks of them.
+func (r *Reporter) next(now time.Time) (do action, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.measure()
+	r.advance()
+	if r.phase == finished {
+		return end, now
+	}
+	at = now.Add(time.Hour)
+	if r.over {
+		return wait, at
+	}
+	due := func(t time.Time) bool {
+		if t.After(now) {
+			at = earlier(at, t)
+			return false
+		}
+		return true
+	}
+	if due(later(r.lastState.Add(r.o.StateInterval), r.stateRetry.at)) {
+		return sendState, now
+	}
+	if t, ok := r.rowsDue(); ok && due(later(t, r.logRetry.at)) {
+		return sendRows, now
+	}
+	if t, ok := r.stateDue(); ok && due(later(t, r.stateRetry.at)) {
+		return sendState, now
+	}
+	if r.phase == summarizing && due(r.summaries.retry.at) {
+		return sendSummary, now
+	}
+	return wait, at
+}
+
+// rowsDue is when waiting rows are to be sent.
+func (r *Reporter) rowsDue() (time.Time, bool) {
+	q := &r.queue
+	if r.logOver {
+		return time.Time{}, false
+	}
+	switch n := len(q.rows); {
+	case q.want < q.base:
+		return time.Time{}, true
+	case n == 0:
+		return time.Time{}, false
+	case r.phase != running, q.bytes >= maxRequest:
+		return time.Time{}, true
+	}
+	t := q.oldest.Add(r.latency())
+	if q.base < r.flushTo {
+		t = earlier(t, r.changed.Add(settle))
+	}
+	if len(q.rows) >= r.o.BatchSize {
+		t = earlier(t, r.lastLog.Add(batchPause))
+	}
+	return t, true
+}
+
+// latency is how long a row is held back: less than MaxLatency by what the request
+// may take, so that the row is with the server in time. The sweep is the same
+// clock with a period of its own: it counts from the oldest row, too, since a
+// sweep between two of the latency's would only add requests.
+func (r *Reporter) latency() time.Duration {
+	l := r.o.MaxLatency
+	return min(l-min(l/60, 50*time.Millisecond), r.o.Interval)
+}
+
+// stateDue is when the state is to be sent for a reason of its own.
+func (r *Reporter) stateDue() (time.Time, bool) {
+	switch r.phase {
+	case running:
+		return r.changed.Add(settle), r.change != r.told && (r.queue.base >= r.flushTo || r.logOver)
+	case outputting, concluding:
+		return time.Time{}, true
+	}
+	return time.Time{}, false
+}
+
+// advance leaves phases in which nothing is left to do.
+func (r *Reporter) advance() {
+	if r.over && r.phase != running {
+		r.phase = finished
+	}
+	empty := r.logOver || len(r.queue.rows) == 0 && r.queue.want >= r.queue.base
+	if r.phase == draining && empty {
+		r.phase = sealing
+		if !r.logOver {
+			// Some servers ignore no_more in a request without rows.
+			r.queue.add(r.end, "", time.Now)
+			empty = false
+		}
+	}
+	if r.phase == sealing && empty {
+		r.phase = summarizing
+	}
+	if r.phase == summarizing && r.summaries.empty() {
+		r.phase = outputting
+	}
+	if r.phase == outputting && r.outputs.empty() {
+		r.phase = concluding
+	}
+}
+
+// measure brings the buffer gauge up to date.
+func (r *Reporter) measure() {
+	if n := len(r.queue.rows); n != r.gauge {
+		r.o.Instruments.BufferRows(n - r.gauge)
+		r.gauge = n
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
