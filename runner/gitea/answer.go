@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,12 +31,20 @@ type guard struct{ next http.RoundTripper }
 
 func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := g.next.RoundTrip(req)
-	if err != nil || isConnect(res) {
+	if err != nil || isMessage(res) {
 		return res, err
 	}
-	defer res.Body.Close()
-	// Enough for a title; reading a short page to its end saves the connection.
-	page, _ := io.ReadAll(io.LimitReader(res.Body, 16<<10))
+	// Enough for an error or a title; reading a short page to its end saves the
+	// connection.
+	page, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if isConnectError(res, page) {
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(page), res.Body), res.Body}
+		return res, nil
+	}
+	_ = res.Body.Close()
 	return nil, &AnswerError{
 		Status:      res.StatusCode,
 		ContentType: res.Header.Get("Content-Type"),
@@ -53,17 +62,28 @@ func (g guard) CloseIdleConnections() {
 	}
 }
 
-// isConnect reports whether an answer is of the Connect protocol: its messages
-// are application/proto, its errors application/json.
-func isConnect(res *http.Response) bool {
-	t, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
-	switch strings.TrimSpace(strings.ToLower(t)) {
-	case "application/proto":
-		return true
-	case "application/json":
-		return res.StatusCode >= 400
+// isMessage reports whether an answer is a message of the Connect protocol.
+func isMessage(res *http.Response) bool {
+	return res.StatusCode == http.StatusOK && mediaType(res) == "application/proto"
+}
+
+// isConnectError reports whether an answer is an error of the Connect protocol: a
+// JSON object with a code. Other APIs answer JSON too, but have numbers there
+// or nothing.
+func isConnectError(res *http.Response, body []byte) bool {
+	if res.StatusCode < 400 || mediaType(res) != "application/json" {
+		return false
 	}
-	return false
+	if res.Header.Get("Content-Encoding") != "" {
+		return true // compressed: Connect's own doing, and for it to read
+	}
+	var e struct{ Code string }
+	return json.Unmarshal(body, &e) == nil && e.Code != ""
+}
+
+func mediaType(res *http.Response) string {
+	t, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(t))
 }
 
 // AnswerError is an HTTP answer that did not come from Gitea's Actions service.

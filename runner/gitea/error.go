@@ -30,7 +30,8 @@ type Error struct {
 	RetryAfter time.Duration
 	Err        error
 
-	text     string // what the server said, without the code's prefix; "" = it said nothing
+	said     bool   // it is Gitea's own word, not that of the network or of a proxy
+	text     string // what it said, without the code's prefix
 	deadline bool   // the caller's own deadline ended the call
 	canceled bool   // the caller's context was cancelled
 }
@@ -41,7 +42,7 @@ func newError(ctx context.Context, instance, op string, err error) *Error {
 		e.RetryAfter = answer.RetryAfter
 	}
 	if ce := (*connect.Error)(nil); errors.As(err, &ce) && connect.IsWireError(err) {
-		e.text = ce.Message()
+		e.said, e.text = true, ce.Message()
 		e.RetryAfter = max(e.RetryAfter, parseRetryAfter(ce.Meta().Get("Retry-After")))
 		if code, text, ok := codeInText(e.text); ok {
 			e.text = text
@@ -56,7 +57,7 @@ func newError(ctx context.Context, instance, op string, err error) *Error {
 		e.deadline = true
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.canceled = true
-	case hasDeadline && e.text != "" && e.Code == connect.CodeDeadlineExceeded:
+	case hasDeadline && e.said && e.Code == connect.CodeDeadlineExceeded:
 		// The server is told our deadline and may notice it first.
 		e.deadline = true
 	}
@@ -97,7 +98,7 @@ func as(err error) (*Error, bool) {
 
 func hasCode(err error, codes ...connect.Code) bool {
 	e, ok := as(err)
-	if !ok || e.text == "" {
+	if !ok || !e.said {
 		return false
 	}
 	for _, c := range codes {
@@ -150,9 +151,9 @@ func IsCanceled(err error) bool { e, ok := as(err); return ok && e.canceled }
 func IsTemporary(err error) bool {
 	e, ok := as(err)
 	switch {
-	case !ok, e.canceled, IsNotFound(err), IsTooLarge(err):
+	case !ok, e.canceled, IsNotFound(err), IsTooLarge(err), e.unsendable():
 		return false
-	case e.text == "":
+	case !e.said:
 		// Not Gitea's word. Even a 404 is what some proxies say while the server
 		// behind them restarts.
 		return true
@@ -163,6 +164,14 @@ func IsTemporary(err error) bool {
 		return false
 	}
 	return true
+}
+
+// unsendable reports that the request could not even be encoded (text that is
+// not UTF-8): Connect gives that no type of its own.
+func (e *Error) unsendable() bool {
+	var ce *connect.Error
+	return !e.said && errors.As(e.Err, &ce) && ce.Code() == connect.CodeInternal &&
+		strings.HasPrefix(ce.Message(), "marshal message")
 }
 
 // RetryAfter is how long the server, or a proxy, asked to be left alone: at most

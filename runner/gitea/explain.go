@@ -33,7 +33,7 @@ func Explain(err error) string {
 
 // cause says what was found, without what was being done.
 func (e *Error) cause() string {
-	for _, f := range []func() string{e.ownEnd, e.answered, e.said, e.certificate, e.network} {
+	for _, f := range []func() string{e.ownEnd, e.answered, e.refused, e.certificate, e.network} {
 		if s := f(); s != "" {
 			return oneLine(s)
 		}
@@ -63,8 +63,8 @@ func (e *Error) answered() string {
 	return ""
 }
 
-func (e *Error) said() string {
-	if e.text == "" {
+func (e *Error) refused() string {
+	if !e.said {
 		return ""
 	}
 	return e.Instance + " answered " + strconv.Quote(e.text) + " (" + e.Code.String() + ")"
@@ -160,7 +160,7 @@ func (e *Error) adviseAnswer() string {
 
 func (e *Error) adviseSaid() string {
 	switch {
-	case e.text == "":
+	case !e.said:
 		return ""
 	case e.Op == opRegister && (strings.Contains(e.text, "registration token") || e.Code == connect.CodeUnauthenticated ||
 		e.Code == connect.CodeNotFound || e.Code == connect.CodePermissionDenied):
