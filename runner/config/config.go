@@ -1,0 +1,128 @@
+// Package config holds the runner's settings: one YAML file, overridden key by
+// key by environment variables. Nothing else reads that file.
+//
+// One table (schema.go) says everything about a key: its path, type, default,
+// unit, bounds and meaning. Loading, the environment, validation, the commented
+// default file and the listing of the effective configuration all derive from
+// it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Config is the effective configuration. Every field is within the bounds that
+// the schema gives for it. It is read-only once it has been loaded.
+type Config struct {
+	Log     Log
+	Runner  Runner
+	Host    Host
+	Metrics Metrics
+}
+
+// Log says how the runner's own log (not a job's) is written to stderr.
+type Log struct {
+	Level  string
+	Format string
+}
+
+// Runner says how tasks are taken, run and reported.
+type Runner struct {
+	File            string
+	Capacity        int
+	Envs            map[string]string
+	EnvFile         string
+	Timeout         time.Duration
+	ShutdownTimeout time.Duration
+
+	Insecure bool
+	CAFile   string
+
+	FetchTimeout     time.Duration
+	FetchInterval    time.Duration
+	FetchIntervalMax time.Duration
+
+	LogReportInterval   time.Duration
+	LogReportMaxLatency time.Duration
+	LogReportBatchSize  int
+	StateReportInterval time.Duration
+
+	GithubMirror string
+	Labels       []string
+}
+
+// Host configures the host sandbox.
+type Host struct {
+	WorkdirParent string
+}
+
+// Metrics configures the server of /metrics, /healthz and /readyz.
+type Metrics struct {
+	Enabled        bool
+	Addr           string
+	Namespace      string
+	WebConfigFile  string
+	ReadinessGrace time.Duration
+}
+
+// Default is the configuration of an empty file in an empty environment.
+func Default() Config {
+	var c Config
+	for _, k := range schema() {
+		if err := k.setText(&c, k.def); err != nil {
+			// The table is part of the program; TestDefaults reads it all.
+			panic(fmt.Sprintf("config: default of %s: %v", k.path, err))
+		}
+	}
+	return c
+}
+
+// Loaded is a configuration with what is to be said about it.
+type Loaded struct {
+	Config
+
+	// Warnings are sentences for the runner's log, in the order of the file.
+	Warnings []string
+
+	// from says where a key's value comes from, where it is not the default.
+	from map[string]origin
+}
+
+// Load reads file, or no file when its name is empty, and then environ (in the
+// form of os.Environ). An error is an *Error that lists everything that is
+// wrong, or says that the file cannot be read.
+func Load(file string, environ []string) (*Loaded, error) {
+	var data []byte
+	if file != "" {
+		var err error
+		if data, err = os.ReadFile(file); err != nil {
+			return nil, unreadable(file, err)
+		}
+	}
+	return parse(file, data, environ)
+}
+
+// parse is Load of data. Beside data it reads the env_file that the
+// configuration names.
+func parse(file string, data []byte, environ []string) (*Loaded, error) {
+	l := &loader{out: &Loaded{Config: Default(), from: map[string]origin{}}, file: file, table: schema()}
+	l.document(data)
+	l.environment(environ)
+	l.envFile()
+	l.relations()
+	if len(l.problems) > 0 {
+		return nil, &Error{Problems: l.problems}
+	}
+	return l.out, nil
+}
+
+func unreadable(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read configuration: %s does not exist; write one with `runner config init -o %s`", file, file)
+	}
+	return fmt.Errorf("read configuration: %w", err)
+}

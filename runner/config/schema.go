@@ -1,0 +1,209 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"otelrunner/runner/label"
+)
+
+// EnvPrefix begins the name of every environment variable that overrides a key:
+// EnvPrefix + the key's path in capitals, dots as underscores. It stays clear of
+// the names that steps see (RUNNER_*, GITEA_*, GITHUB_*) and of OTEL_*, whose
+// meaning is OpenTelemetry's.
+const EnvPrefix = "OTELRUNNER_"
+
+// A key is one setting. The type of what field points to is the key's type.
+type key struct {
+	path  string
+	field func(*Config) any // *int, *bool, *string, *time.Duration, *[]string or *map[string]string
+	def   string            // as an environment variable would give it
+
+	unit     string // what a number counts
+	min, max int64  // inclusive; of a duration in nanoseconds
+	oneOf    []string
+	check    func(string) error // of a text, and of each entry of a list
+	checkAll func([]string) error
+
+	doc     string
+	example string // of a value, where the default is empty
+}
+
+// env is the variable that overrides k.
+func (k *key) env() string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(k.path, ".", "_"))
+}
+
+const (
+	ms   = int64(time.Millisecond)
+	sec  = int64(time.Second)
+	hour = int64(time.Hour)
+)
+
+// schema is the table of all keys, in the order of the default file. The keys
+// that act_runner has too keep its names and meanings.
+func schema() []key {
+	return []key{
+		{path: "log.level", field: func(c *Config) any { return &c.Log.Level }, def: "info",
+			oneOf: []string{"trace", "debug", "info", "warn", "error", "fatal", "panic"},
+			doc:   "The least severe message of the runner's own log that is written. trace is the same as debug; fatal and panic are the same as error."},
+		{path: "log.format", field: func(c *Config) any { return &c.Log.Format }, def: "text",
+			oneOf: []string{"text", "json"},
+			doc:   "How the runner's own log is written to stderr."},
+
+		{path: "runner.file", field: func(c *Config) any { return &c.Runner.File }, def: ".runner", check: notEmpty,
+			doc: "The registration file, which `runner register` writes. It holds the runner's secret."},
+		{path: "runner.capacity", field: func(c *Config) any { return &c.Runner.Capacity }, def: "1", unit: "jobs", min: 1, max: 1000,
+			doc: "How many jobs run at a time."},
+		{path: "runner.envs", field: func(c *Config) any { return &c.Runner.Envs }, def: "",
+			doc: "Environment variables for every step.", example: "{A_NAME: a value}"},
+		{path: "runner.env_file", field: func(c *Config) any { return &c.Runner.EnvFile }, def: ".env",
+			doc: "A file of NAME=value lines: more environment variables for every step, stronger than envs. No file of this name is no error."},
+		{path: "runner.timeout", field: func(c *Config) any { return &c.Runner.Timeout }, def: "3h", min: sec, max: 720 * hour,
+			doc: "How long a job may run. The server has a limit of its own, 3h unless it was changed."},
+		{path: "runner.shutdown_timeout", field: func(c *Config) any { return &c.Runner.ShutdownTimeout }, def: "0s", min: 0, max: 720 * hour,
+			doc: "At SIGTERM or SIGINT, how long running jobs may go on before they are cancelled. A cancelled job still runs its always() steps and is reported."},
+		{path: "runner.insecure", field: func(c *Config) any { return &c.Runner.Insecure }, def: "false",
+			doc: "Do not verify the server's TLS certificate. ca_file is the safe way to trust a private authority."},
+		{path: "runner.ca_file", field: func(c *Config) any { return &c.Runner.CAFile }, def: "",
+			doc: "A PEM file of certificate authorities that are trusted beside the system's.", example: "/etc/ssl/private-ca.pem"},
+		{path: "runner.fetch_timeout", field: func(c *Config) any { return &c.Runner.FetchTimeout }, def: "60s", min: sec, max: 600 * sec,
+			doc: "How long the server may take to answer whether there is a task. One that is slow to assign a task loses it to a runner that hangs up first, so a value under 60s is used but warned about."},
+		{path: "runner.fetch_interval", field: func(c *Config) any { return &c.Runner.FetchInterval }, def: "2s", min: 100 * ms, max: hour,
+			doc: "The wait after the first answer without a task; it doubles with each further one."},
+		{path: "runner.fetch_interval_max", field: func(c *Config) any { return &c.Runner.FetchIntervalMax }, def: "60s", min: 0, max: 24 * hour,
+			doc: "The longest wait between two fetches. A server shows a runner that is silent for 60s as offline, so a larger value is used but warned about. One below fetch_interval is raised to it."},
+		{path: "runner.log_report_interval", field: func(c *Config) any { return &c.Runner.LogReportInterval }, def: "5s", min: 100 * ms, max: 300 * sec,
+			doc: "The interval of the sweep that sends all log rows that wait."},
+		{path: "runner.log_report_max_latency", field: func(c *Config) any { return &c.Runner.LogReportMaxLatency }, def: "3s", min: 100 * ms, max: 300 * sec,
+			doc: "The longest that a log row waits before it is sent. Only a value below log_report_interval has an effect."},
+		{path: "runner.log_report_batch_size", field: func(c *Config) any { return &c.Runner.LogReportBatchSize }, def: "100", unit: "rows", min: 1, max: 100000,
+			doc: "So many waiting rows are sent before their time, at most once a second a task."},
+		{path: "runner.state_report_interval", field: func(c *Config) any { return &c.Runner.StateReportInterval }, def: "5s", min: 500 * ms, max: 300 * sec,
+			doc: "The interval of the heartbeat of a running job. Its answer is how a cancel is learned. The server gives up a job that is silent for 10m."},
+		{path: "runner.github_mirror", field: func(c *Config) any { return &c.Runner.GithubMirror }, def: "", check: webURL,
+			doc: "Where actions of https://github.com are fetched from instead.", example: "https://github-mirror.example"},
+		{path: "runner.labels", field: func(c *Config) any { return &c.Runner.Labels }, def: "", check: checkLabel, checkAll: checkLabels,
+			doc: "Which jobs this runner takes (the name) and where their steps run: name:host, name:docker://image or name:wasm. Labels given here replace those of the registration file.", example: `["linux:host"]`},
+
+		{path: "host.workdir_parent", field: func(c *Config) any { return &c.Host.WorkdirParent }, def: "",
+			doc: "The folder in which host jobs get their workspaces, one each, removed at the job's end. Empty: a folder in the user's cache.", example: "/var/lib/runner/work"},
+
+		{path: "metrics.enabled", field: func(c *Config) any { return &c.Metrics.Enabled }, def: "false",
+			doc: "Serve /metrics, /healthz and /readyz. (Telemetry over OTLP is separate: it is on when OTEL_EXPORTER_OTLP_ENDPOINT is set.)"},
+		{path: "metrics.addr", field: func(c *Config) any { return &c.Metrics.Addr }, def: "127.0.0.1:9101", check: address,
+			doc: "The address they are served at."},
+		{path: "metrics.namespace", field: func(c *Config) any { return &c.Metrics.Namespace }, def: "act_runner", check: namespace,
+			doc: "What the names of the runner's metrics begin with. Dashboards exist for act_runner and for gitea_runner."},
+		{path: "metrics.web_config_file", field: func(c *Config) any { return &c.Metrics.WebConfigFile }, def: "",
+			doc: "A file in the web configuration format of Prometheus exporters: TLS and basic authentication for the address above.", example: "/etc/runner/web.yaml"},
+		{path: "metrics.readiness_grace", field: func(c *Config) any { return &c.Metrics.ReadinessGrace }, def: "30s", min: 0, max: hour,
+			doc: "How long the server may be out of reach before /readyz says 503."},
+	}
+}
+
+// unsupported are the keys of act_runner's file that are accepted and have no
+// effect, with the reason; a path that ends in ".*" stands for all below it.
+func unsupported() []struct{ path, reason string } {
+	const (
+		noCache   = "there is no cache server yet"
+		noDocker  = "there is no container sandbox yet, jobs of docker:// labels are refused"
+		noKube    = "there is no Kubernetes sandbox yet"
+		noCleanup = "a job leaves nothing behind that would have to be cleaned up"
+		noHooks   = "there are no scripts around jobs yet"
+	)
+	return []struct{ path, reason string }{
+		{"log.job.*", "job logs are not copied to this machine"},
+		{"runner.workdir_cleanup_age", noCleanup},
+		{"runner.idle_cleanup_interval", noCleanup},
+		{"runner.report_close_timeout", "a job's end is reported however long the server is away"},
+		{"runner.action_shallow_clone", "actions are always fetched shallow"},
+		{"runner.set_act_env", "ACT is not set; envs can set it"},
+		{"runner.patch_actions", "actions run as they are published"},
+		{"runner.allocate_pty", "steps have no terminal, as on GitHub"},
+		{"runner.default_image", noDocker},
+		{"runner.tool_cache_mode", "every job has a tool cache of its own"},
+		{"runner.post_task_script", noHooks},
+		{"runner.post_task_script_timeout", noHooks},
+		{"runner.hooks.*", noHooks},
+		{"cache.enabled", noCache},
+		{"cache.dir", noCache},
+		{"cache.host", noCache},
+		{"cache.port", noCache},
+		{"cache.external_server", noCache},
+		{"cache.external_secret", noCache},
+		{"cache.external_secret_file", noCache},
+		{"cache.s3.*", noCache},
+		{"cache.offline_mode", noCache},
+		{"cache.v2", noCache},
+		{"cache.retention", noCache},
+		{"cache.repo_size_limit", noCache},
+		{"cache.size_limit", noCache},
+		{"cache.sweep_interval", noCache},
+		{"container.network", noDocker},
+		{"container.network_mode", noDocker},
+		{"container.network_create_options.*", noDocker},
+		{"container.privileged", noDocker},
+		{"container.options", noDocker},
+		{"container.workdir_parent", noDocker},
+		{"container.valid_volumes", noDocker},
+		{"container.docker_host", noDocker},
+		{"container.force_pull", noDocker},
+		{"container.force_rebuild", noDocker},
+		{"container.require_docker", noDocker},
+		{"container.docker_timeout", noDocker},
+		{"container.bind_workdir", noDocker},
+		{"container.service_ready_timeout", noDocker},
+		{"kubernetes.*", noKube},
+		{"health_check.*", "there are no admission checks yet"},
+	}
+}
+
+func notEmpty(s string) error {
+	if s == "" {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func address(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is no address: expected host:port, like 127.0.0.1:9101 or :9101", s)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("port %q of %q is not a number from 0 to 65535", port, s)
+	}
+	return nil
+}
+
+func webURL(s string) error {
+	if s != "" && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		return fmt.Errorf("%q is no address of a web server: expected http://… or https://…", Redact(s))
+	}
+	return nil
+}
+
+var namespaceForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+func namespace(s string) error {
+	if !namespaceForm.MatchString(s) {
+		return fmt.Errorf("%q cannot begin a metric's name: expected letters, digits and underscores, no digit first", s)
+	}
+	return nil
+}
+
+func checkLabel(s string) error {
+	_, err := label.Parse(s)
+	return err
+}
+
+func checkLabels(list []string) error {
+	_, err := label.ParseList(list)
+	return err
+}
