@@ -1,0 +1,109 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// guard is the one door that requests of a fetch go through. It adds the
+// credentials, and only to addresses below realm: a redirect to another host, or
+// to another application on the same one, goes without. It bounds what an answer
+// may weigh, and ends transfers in which nothing arrives.
+type guard struct {
+	base        http.RoundTripper
+	user, token string
+	realm       string // "" : no credentials
+	limit       int64
+	stall       time.Duration
+}
+
+var errStalled = errors.New("the server sent nothing for too long")
+
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	req = req.Clone(ctx)
+	req.Header.Del("Authorization")
+	if g.realm != "" && below(req.URL.String(), g.realm) {
+		req.SetBasicAuth(g.user, g.token)
+	}
+	timer := time.AfterFunc(g.stall, func() { cancel(fmt.Errorf("%w (%v)", errStalled, g.stall)) })
+	resp, err := g.base.RoundTrip(req)
+	if err != nil {
+		timer.Stop()
+		if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+			err = cause
+		}
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: g.stall, left: g.limit}
+	return resp, nil
+}
+
+type guardedBody struct {
+	body   io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	stall  time.Duration
+	left   int64
+	close  sync.Once
+}
+
+// errTooLarge ends a download that passes the limit of an action.
+var errTooLarge = errors.New("it is larger than an action may be")
+
+func (b *guardedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	if n > 0 {
+		b.timer.Reset(b.stall)
+	}
+	if cause := context.Cause(b.ctx); err != nil && errors.Is(cause, errStalled) {
+		err = cause
+	}
+	return n, err
+}
+
+func (b *guardedBody) Close() (err error) {
+	b.close.Do(func() {
+		b.timer.Stop()
+		err = b.body.Close()
+		b.cancel(nil)
+	})
+	return err
+}
+
+// below reports whether an address lies at base or under it: the same scheme,
+// host and port, and base's path a whole-segment prefix of its path.
+func below(address, base string) bool {
+	a, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	b, err := url.Parse(base)
+	if err != nil || origin(a) != origin(b) || strings.Contains(a.Path, "/../") {
+		return false
+	}
+	prefix := strings.TrimRight(b.Path, "/") + "/"
+	return strings.HasPrefix(a.Path+"/", prefix)
+}
+
+func origin(u *url.URL) string {
+	port := u.Port()
+	scheme := strings.ToLower(u.Scheme)
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
