@@ -61,3 +61,17 @@ func sleep(interval, ceiling time.Duration) time.Duration {
 	}
 	return d
 }
+
+// MeanSleep is the mean of what an idle worker sleeps at the longest interval.
+func MeanSleep(ceiling time.Duration) time.Duration {
+	if ceiling > OfflineAfter {
+		return ceiling
+	}
+	low, high := (1-jitter)*float64(ceiling), (1+jitter)*float64(ceiling)
+	clip := min(float64(longestSleep), high)
+	if low >= clip {
+		return time.Duration(clip)
+	}
+	below := (clip - low) / (high - low) // the share that is not clipped
+	return time.Duration(below*(low+clip)/2 + (1-below)*clip)
+}

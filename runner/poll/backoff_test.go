@@ -66,3 +66,16 @@ func TestSleepSpreadsAndStaysOnline(t *testing.T) {
 		}
 	}
 }
+
+func TestMeanSleep(t *testing.T) {
+	for _, ceiling := range []time.Duration{2 * time.Second, 50 * time.Second, 60 * time.Second, 2 * time.Minute} {
+		var sum time.Duration
+		const n = 20000
+		for range n {
+			sum += sleep(ceiling, ceiling)
+		}
+		if got, want := sum/n, MeanSleep(ceiling); (got - want).Abs() > want/50 {
+			t.Errorf("ceiling %v: sleeps average %v, MeanSleep says %v", ceiling, got, want)
+		}
+	}
+}
