@@ -1,0 +1,162 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/hashfiles"
+)
+
+// defaultCollectLimit is CollectLimit where a command has none.
+const defaultCollectLimit = 16 << 20
+
+// ReadFile reads a whole file of at most limit bytes.
+func (j *job) ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return readFile(j.path(path), limit)
+}
+
+// readFile reads a regular file. Steps can put anything where a file was: a
+// named pipe would block an open, a device has no end.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, cause(err))
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: it is not a regular file (%s)", path, info.Mode().Type())
+	}
+	tooLarge := &sandbox.LimitError{Limit: "files", Text: fmt.Sprintf("%s is larger than the limit of %d bytes", path, limit)}
+	if info.Size() > limit {
+		return nil, tooLarge
+	}
+	data := make([]byte, 0, info.Size()+1)
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case int64(len(data)) > limit:
+			return nil, tooLarge
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", path, cause(err))
+		}
+		if len(data) == cap(data) { // it grows while it is read
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// cause is what the system said, without the path that the message has already.
+func cause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// WriteFiles writes files with their parent folders.
+func (j *job) WriteFiles(ctx context.Context, files []sandbox.File) error {
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := writeFile(j.path(file.Path), file.Data, file.Mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file with exactly this mode, whatever the umask; 0 is 0644.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	if mode == 0 {
+		mode = 0o644
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC | openNonblock
+	f, err := os.OpenFile(path, flags, mode.Perm())
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return diskError("make the folder", filepath.Dir(path), err)
+		}
+		f, err = os.OpenFile(path, flags, mode.Perm())
+	}
+	if err != nil {
+		return diskError("write", path, err)
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode.Perm())
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return diskError("write", path, err)
+	}
+	return nil
+}
+
+// collect reads what a command is asked for. What is not there is left out; the
+// first file that cannot be had is the error, the others are still collected.
+func (j *job) collect(c *sandbox.Command) (map[string][]byte, error) {
+	if len(c.Collect) == 0 {
+		return nil, nil
+	}
+	limit := c.CollectLimit
+	if limit == 0 {
+		limit = defaultCollectLimit
+	}
+	var first error
+	collected := make(map[string][]byte, len(c.Collect))
+	for _, name := range c.Collect {
+		data, err := readFile(j.path(name), limit)
+		switch {
+		case err == nil:
+			collected[name] = data
+		case !errors.Is(err, fs.ErrNotExist) && first == nil:
+			first = err
+		}
+	}
+	return collected, first
+}
+
+// remove removes files, or whatever a step has put in their place.
+func (j *job) remove(names []string) error {
+	for _, name := range names {
+		path := j.path(name)
+		err := os.Remove(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := removeTree(context.Background(), path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HashFiles is GitHub's hashFiles.
+func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error) {
+	dir = j.path(dir)
+	return hashfiles.Hash(ctx, os.DirFS(dir), hashfiles.Options{
+		Dir:            dir,
+		Home:           j.info.Home,
+		FollowSymlinks: followSymlinks,
+		Windows:        j.info.OS == "windows",
+	}, patterns)
+}

@@ -1,0 +1,60 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"otelrunner/sandbox"
+)
+
+// job is the sandbox of one job.
+type job struct {
+	provider  *Provider
+	id        string
+	folder    string // everything that the job may leave behind
+	workspace string
+	temp      string
+	tmp       string // TMPDIR
+	lock      *lock
+	env       environment
+	tree      jobTree
+	info      sandbox.Info
+
+	// lingering counts the pipes that background processes hold open.
+	lingering sync.WaitGroup
+
+	mu     sync.Mutex
+	staged map[string]*stagedTree
+}
+
+var _ sandbox.Sandbox = (*job)(nil)
+
+func (j *job) Info() sandbox.Info { return j.info }
+
+// path makes a path of the interface absolute.
+func (j *job) path(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(j.workspace, name)
+}
+
+// Close kills what still runs, removes the job's folder and gives its name
+// free. What resists is named in the error, and left for the sweep of the next
+// start.
+func (j *job) Close(ctx context.Context) error {
+	err := j.tree.destroy(ctx)
+	if err == nil {
+		// Every holder of a pipe is dead, so their readers are at the end.
+		j.lingering.Wait()
+	}
+	if err := errors.Join(err, j.removeFolder(ctx)); err != nil {
+		j.lock.abandon()
+		return err
+	}
+	return j.release()
+}
+
+func (j *job) release() error { return j.lock.release() }

@@ -1,0 +1,121 @@
+package host
+
+import (
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// pumpBuffer is as much as a pipe holds on Linux: one read empties it.
+	pumpBuffer = 64 << 10
+
+	// quiet is how long an open pipe must have been empty after its process
+	// has ended before it is taken to be a background process's. It serves
+	// `exec > >(tee log)`, whose tee writes its last lines after the shell
+	// has ended.
+	quiet = 100 * time.Millisecond
+
+	// patience ends the wait for quiet when a background process never is:
+	// it is over when this time has passed and more bytes than a pipe can
+	// hold have been read, so that what the process itself wrote is in.
+	patience    = 2 * time.Second
+	pipeMaximum = 1 << 20
+)
+
+// pump copies a pipe to a Writer, as fast as the Writer takes it.
+type pump struct {
+	pipe   *os.File
+	writer io.Writer
+	done   chan struct{} // closed when the pipe is at its end
+
+	mu       sync.Mutex
+	waiting  time.Time // since when it waits for data; zero while it writes
+	read     int64
+	detached bool
+}
+
+func (p *pump) run() {
+	defer close(p.done)
+	defer func() { _ = p.pipe.Close() }()
+	buffer := make([]byte, pumpBuffer)
+	var failed bool
+	for {
+		p.wait()
+		n, err := p.pipe.Read(buffer)
+		if n > 0 && p.take(n) && !failed {
+			// A Writer that fails gets no more, but its process must
+			// not die of a broken pipe for it.
+			_, werr := p.writer.Write(buffer[:n])
+			failed = werr != nil
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *pump) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = time.Now()
+}
+
+// take counts n bytes and reports whether the Writer may still be called.
+func (p *pump) take(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = time.Time{}
+	p.read += int64(n)
+	return !p.detached
+}
+
+// settle returns true when the pipe has reached its end, and false when it has
+// detached the Writer from a pipe that others hold open.
+func (p *pump) settle(ended time.Time) bool {
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(time.Millisecond):
+	}
+	p.mu.Lock()
+	before := p.read
+	p.mu.Unlock()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			return true
+		case now := <-tick.C:
+			if p.leave(now, ended, before) {
+				return false
+			}
+		}
+	}
+}
+
+// leave detaches the Writer if it is time.
+func (p *pump) leave(now, ended time.Time, before int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting.IsZero() {
+		return false // a Writer is at work: its slowness is not silence
+	}
+	since := p.waiting
+	if since.Before(ended) {
+		since = ended
+	}
+	silent := now.Sub(since) >= quiet && isEmpty(p.pipe)
+	endless := now.Sub(ended) >= patience && p.read-before > pipeMaximum
+	p.detached = silent || endless
+	return p.detached
+}
+
+// detach keeps the Writer from being called again; a call in progress goes on.
+func (p *pump) detach() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.detached = true
+}

@@ -1,0 +1,408 @@
+//go:build linux || darwin
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// group is a control group.
+type group interface {
+	path() string
+	child(name string) (group, error)
+	// attach makes cmd start in the group; the function is called after.
+	attach(cmd *exec.Cmd) (func(), error)
+	members() map[int]bool
+	populated() bool
+	kill() error
+	remove() error
+}
+
+// processes makes the trees of jobs.
+type processes struct {
+	base string // where control groups are made, "" for nowhere
+	self proc
+
+	// refused is set when the system does not let processes start in groups.
+	refused atomic.Bool
+
+	mu    sync.Mutex
+	jobs  int    // open ones
+	since uint64 // when the first of them was opened
+}
+
+func newProcesses(groups bool) *processes {
+	adoptOrphans()
+	p := &processes{self: selfStat()}
+	if groups {
+		p.base = groupBase()
+	}
+	return p
+}
+
+func (p *processes) opened() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.jobs == 0 {
+		p.since = clock()
+	}
+	p.jobs++
+}
+
+func (p *processes) closed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.jobs--
+}
+
+// adoption says whether orphans without a claim can only be the asking job's,
+// and since when.
+func (p *processes) adoption() (only bool, since uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.jobs <= 1, p.since
+}
+
+// open makes the tree of a job.
+func (p *processes) open(id string) (jobTree, error) {
+	p.opened()
+	t := &tree{
+		processes: p,
+		number:    rand.Uint64() & (1<<43 - 1),
+		since:     clock(),
+		leaders:   map[int]bool{},
+		done:      make(chan struct{}),
+	}
+	if p.base != "" && !p.refused.Load() {
+		// Where it is not allowed, the job goes without.
+		if g, err := makeGroup(p.base, id); err == nil {
+			t.group = g
+		}
+	}
+	t.reaper.Go(func() { reapOrphans(t.done, p.self) })
+	return t, nil
+}
+
+// sweep ends the processes of a job whose runner is dead.
+func (p *processes) sweep(ctx context.Context, old trace) error {
+	if old.Job == 0 && old.Group == "" {
+		return nil
+	}
+	g := oldGroup(old.Group)
+	err := p.kill(ctx, g, func() suspect {
+		s := suspect{self: p.self.pid, session: p.self.session, job: old.Job}
+		if g != nil {
+			s.members = g.members()
+		}
+		return s
+	}, 0)
+	if err == nil && g != nil {
+		err = g.remove()
+	}
+	return err
+}
+
+// tree is the processes of one job.
+type tree struct {
+	processes *processes
+	number    uint64 // of the job, in marks
+	since     uint64
+	group     group // nil where there is none
+	done      chan struct{}
+	reaper    sync.WaitGroup
+
+	// What follows belongs to the goroutine that calls Run.
+	commands uint16
+	leaders  map[int]bool // commands whose session is still in use
+	leaf     group        // an empty group for the next command
+	running  int          // the command that Run waits for
+}
+
+func (t *tree) tracking() string { return makeTracking(t.number, t.commands+1) }
+
+func (t *tree) trace() trace {
+	tr := trace{Job: t.number}
+	if t.group != nil {
+		tr.Group = t.group.path()
+	}
+	return tr
+}
+
+func (t *tree) details() []string {
+	if t.group != nil {
+		return []string{"Processes are held together by control group " + t.group.path() + "."}
+	}
+	return []string{"Processes are tracked one by one: this user may not make control groups here."}
+}
+
+// start starts a command in a session and, if possible, a control group of its
+// own.
+func (t *tree) start(fresh func() *exec.Cmd) (*exec.Cmd, commandTree, error) {
+	c := &command{tree: t, number: t.commands + 1, since: clock()}
+	mark := makeMark(t.number, c.number)
+	cmd, err := t.startInGroup(fresh, c, mark)
+	if cmd == nil || err != nil && groupRefused(err) {
+		// Where there was a group, either it or the program is at fault;
+		// without the group it shows which.
+		groupErr := err
+		cmd = fresh()
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		err = startMarked(cmd, mark)
+		if c.group = nil; err == nil && groupErr != nil {
+			t.processes.refused.Store(true)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	t.commands++
+	c.leader = cmd.Process.Pid
+	t.running = c.leader
+	t.leaders[c.leader] = true
+	if c.group != nil {
+		t.leaf = nil
+	}
+	return cmd, c, nil
+}
+
+// startInGroup returns no Cmd where there is no group.
+func (t *tree) startInGroup(fresh func() *exec.Cmd, c *command, mark uint64) (*exec.Cmd, error) {
+	if t.group == nil || t.processes.refused.Load() {
+		return nil, nil
+	}
+	if t.leaf == nil {
+		leaf, err := t.group.child(strconv.Itoa(int(c.number)))
+		if err != nil {
+			return nil, nil
+		}
+		t.leaf = leaf
+	}
+	cmd := fresh()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	detach, err := t.leaf.attach(cmd)
+	if err != nil {
+		return nil, nil
+	}
+	defer detach()
+	c.group = t.leaf
+	return cmd, startMarked(cmd, mark)
+}
+
+func (t *tree) suspect() suspect {
+	only, since := t.processes.adoption()
+	s := suspect{
+		self:         t.processes.self.pid,
+		session:      t.processes.self.session,
+		job:          t.number,
+		leaders:      t.leaders,
+		since:        t.since,
+		adopted:      only,
+		adoptedSince: since,
+	}
+	if t.group != nil {
+		s.members = t.group.members()
+	}
+	return s
+}
+
+// destroyTime bounds the killing where the caller's context does not.
+const destroyTime = 10 * time.Second
+
+// destroy kills what the job's commands have left.
+func (t *tree) destroy(ctx context.Context) error {
+	close(t.done)
+	t.reaper.Wait()
+	defer t.processes.closed()
+	ctx, cancel := context.WithTimeout(ctx, destroyTime)
+	defer cancel()
+	err := t.processes.kill(ctx, t.group, t.suspect, t.running)
+	if err == nil && t.group != nil {
+		err = t.group.remove()
+	}
+	return err
+}
+
+// command is the processes of one command.
+type command struct {
+	tree   *tree
+	number uint16
+	leader int
+	since  uint64
+	group  group
+}
+
+func (c *command) suspect() suspect {
+	only, _ := c.tree.processes.adoption()
+	s := suspect{
+		self:         c.tree.processes.self.pid,
+		session:      c.tree.processes.self.session,
+		job:          c.tree.number,
+		command:      c.number,
+		leaders:      map[int]bool{c.leader: true},
+		since:        c.since,
+		adopted:      only,
+		adoptedSince: c.since,
+	}
+	if c.group != nil {
+		s.members = c.group.members()
+	}
+	return s
+}
+
+func (c *command) terminate() bool {
+	any := false
+	for _, p := range living(find(processTable(), c.suspect(), claimOf)) {
+		if syscall.Kill(p.pid, syscall.SIGTERM) == nil {
+			any = true
+			// One that is stopped hears it only when it goes on.
+			_ = syscall.Kill(p.pid, syscall.SIGCONT)
+		}
+	}
+	return any
+}
+
+func (c *command) alive() bool {
+	if c.group != nil && c.group.populated() {
+		return true
+	}
+	return len(living(find(processTable(), c.suspect(), claimOf))) > 0
+}
+
+func (c *command) kill(ctx context.Context) error {
+	err := c.tree.processes.kill(ctx, c.group, c.suspect, c.leader)
+	if err == nil {
+		c.release()
+	}
+	return err
+}
+
+// release keeps what the destruction of the job will need, and the group, if
+// nothing is left in it, for the next command.
+func (c *command) release() {
+	t := c.tree
+	t.running = 0
+	if errors.Is(syscall.Kill(-c.leader, 0), syscall.ESRCH) {
+		// Its number may be given to another process from now on.
+		delete(t.leaders, c.leader)
+	}
+	if c.group != nil && t.leaf == nil && !c.group.populated() {
+		t.leaf = c.group
+	}
+}
+
+const (
+	// freezeRounds bounds the hunt for a tree that forks faster than it is
+	// stopped; after it, processes are killed as they are found.
+	freezeRounds = 20
+	// refusals is how many times in a row nothing but "not permitted" may be
+	// heard before the hunt is given up.
+	refusals = 3
+)
+
+// kill ends a group and every suspect, and returns when a look at the process
+// table finds none that lives. First all are stopped, so that none can fork while
+// the others are looked for and ancestry stays as it is. waited is the process
+// that another goroutine waits for.
+func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, waited int) error {
+	if g != nil {
+		_ = g.kill() // what it cannot kill is found below
+	}
+	stopped := map[int]bool{}
+	refused := 0
+	pause := time.Millisecond
+	for round := 0; ; round++ {
+		found := find(processTable(), suspects(), claimOf)
+		p.reap(found, waited)
+		left := living(found)
+		if len(left) == 0 {
+			return nil
+		}
+		if ctx.Err() != nil || refused == refusals {
+			return leftError(left)
+		}
+		if round < freezeRounds && stop(left, stopped) {
+			continue
+		}
+		if signalAll(left, syscall.SIGKILL) {
+			refused = 0
+		} else {
+			refused++
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 20*time.Millisecond)
+	}
+}
+
+// stop stops those that have not been, and reports whether there were any.
+func stop(left []proc, stopped map[int]bool) bool {
+	fresh := slices.DeleteFunc(slices.Clone(left), func(p proc) bool { return stopped[p.pid] })
+	for _, p := range fresh {
+		stopped[p.pid] = true
+	}
+	return signalAll(fresh, syscall.SIGSTOP) && len(fresh) > 0
+}
+
+// signalAll sends a signal to the process groups of processes, each of which is
+// wholly the job's, because its session is, and reaches what has been forked
+// since; and to the processes themselves. It reports whether any could be sent.
+func signalAll(list []proc, sig syscall.Signal) bool {
+	sent := false
+	groups := map[int]bool{}
+	for _, p := range list {
+		if p.pgrp > 1 && !groups[p.pgrp] {
+			groups[p.pgrp] = true
+			sent = syscall.Kill(-p.pgrp, sig) == nil || sent
+		}
+	}
+	for _, p := range list {
+		sent = syscall.Kill(p.pid, sig) == nil || sent
+	}
+	return sent
+}
+
+// reap waits for dead processes that this one has adopted.
+func (p *processes) reap(found []proc, waited int) {
+	for _, f := range found {
+		if f.dead && f.ppid == p.self.pid && f.pid != waited {
+			reap(f.pid)
+		}
+	}
+}
+
+func reap(pid int) {
+	var status syscall.WaitStatus
+	_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+}
+
+func living(list []proc) []proc {
+	return slices.DeleteFunc(slices.Clone(list), func(p proc) bool { return p.dead })
+}
+
+// leftError names the processes that could not be killed.
+func leftError(left []proc) error {
+	pids := map[string]bool{}
+	for _, p := range left {
+		pids[strconv.Itoa(p.pid)] = true
+	}
+	list := slices.Sorted(maps.Keys(pids))
+	if len(list) > 10 {
+		list = append(list[:10], "…")
+	}
+	return fmt.Errorf("end the job's processes: user %d may not kill %s, or the system holds them: end them as root", os.Getuid(), strings.Join(list, ", "))
+}
