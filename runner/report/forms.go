@@ -94,7 +94,7 @@ func plain(v string) []string {
 // a longer text it stands (user:password of an Authorization header, say), in
 // the standard alphabet and that of URLs.
 func base64Cores(v string) []string {
-	out := make([]string, 0, 6)
+	out := make([]string, 0, 12)
 	for offset := range 3 {
 		padded := append(make([]byte, offset, offset+len(v)), v...)
 		first := (offset*8 + 5) / 6
@@ -102,9 +102,10 @@ func base64Cores(v string) []string {
 		if last-first < minPattern {
 			continue
 		}
-		out = append(out,
-			base64.RawStdEncoding.EncodeToString(padded)[first:last],
-			base64.RawURLEncoding.EncodeToString(padded)[first:last])
+		std := base64.RawStdEncoding.EncodeToString(padded)
+		alt := base64.RawURLEncoding.EncodeToString(padded)
+		// With the last character, too, where nothing follows v.
+		out = append(out, std[first:last], std[first:], alt[first:last], alt[first:])
 	}
 	return out
 }
@@ -143,6 +144,7 @@ func urlForms(v string) []string {
 		percent(v, sub+"/"),
 		percent(v, sub+"!*'()"),
 		percent(v, sub+"!$&'()*+,;="), // user information (RFC 3986, 3.2.1)
+		percent(v, sub+"$&+,;="),      // the same, as Go prints it
 	}
 	for _, f := range forms[:len(forms):len(forms)] {
 		forms = append(forms, lowerHex(f))

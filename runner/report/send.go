@@ -190,11 +190,15 @@ func (r *Reporter) sendState() {
 		r.told = change
 		r.changed = time.Now()
 	}
+	answer := res.GetState().GetResult()
 	if final {
 		r.phase = finished
+		if answer != req.GetState().GetResult() {
+			r.judge(answer) // the server had ended the task before
+		}
 		return
 	}
-	r.judge(res.GetState().GetResult())
+	r.judge(answer)
 	if r.phase == outputting {
 		for _, key := range r.outputs.taken(res.GetSentOutputs()) {
 			r.o.Log.Warn("the server does not take an output; it is skipped", "output", r.masker.Mask(key))
