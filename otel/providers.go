@@ -226,7 +226,11 @@ func (p *Providers) Gatherer() prometheus.Gatherer { return p.registry }
 // otel.SetErrorHandler, so that what the SDK itself has to say reaches the log
 // rather than the standard error. Failed exports never come this way.
 func (p *Providers) Handle(err error) {
-	p.outage.log.Warn("OpenTelemetry reports a problem; jobs are not affected", "error", err)
+	level := slog.LevelWarn
+	if errors.Is(err, context.Canceled) { // a collection that the shutdown has cut
+		level = slog.LevelDebug
+	}
+	p.outage.log.Log(context.Background(), level, "OpenTelemetry reports a problem; jobs are not affected", "error", err)
 }
 
 // Shutdown exports what is left and stops all readers. It ends with ctx and

@@ -1,0 +1,186 @@
+package otel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+func TestOutageWarnsOnce(t *testing.T) {
+	log := &recorder{}
+	o := &outage{log: slog.New(log), abort: t.Context()}
+	fail := func(s signal) {
+		o.export(t.Context(), s, func(context.Context) error { return errors.New("refused") })
+	}
+	succeed := func(s signal) { o.export(t.Context(), s, func(context.Context) error { return nil }) }
+	check := func(warnings, infos int) {
+		t.Helper()
+		if w, i := log.count(slog.LevelWarn), log.count(slog.LevelInfo); w != warnings || i != infos {
+			t.Errorf("%d warnings and %d infos, want %d and %d", w, i, warnings, infos)
+		}
+	}
+
+	succeed(signalTraces)
+	check(0, 0)
+	for range 100 {
+		fail(signalMetrics)
+		fail(signalLogs)
+	}
+	check(1, 0)
+	if m, l, tr := o.count(signalMetrics), o.count(signalLogs), o.count(signalTraces); m != 100 || l != 100 || tr != 0 {
+		t.Errorf("counted %d, %d, %d failures, want 100, 100, 0", m, l, tr)
+	}
+	succeed(signalTraces) // says nothing about the others
+	succeed(signalMetrics)
+	check(1, 0)
+	succeed(signalLogs)
+	check(1, 1)
+	succeed(signalLogs)
+	fail(signalTraces)
+	check(2, 1)
+}
+
+// stuck is an exporter whose collector never answers.
+type stuck struct{ sdkmetric.Exporter }
+
+func (stuck) Export(ctx context.Context, _ *metricdata.ResourceMetrics) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (stuck) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality {
+	return metricdata.CumulativeTemporality
+}
+
+func (stuck) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	return sdkmetric.DefaultAggregationSelector(k)
+}
+func (stuck) Shutdown(context.Context) error { return nil }
+
+// TestShutdownIsBounded has the clock of its own that the bound needs.
+func TestShutdownIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		abort, cancel := context.WithCancel(t.Context())
+		o := &outage{log: discard(), abort: abort}
+		mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metricExporter{stuck{}, o})))
+		p := &Providers{outage: o, abort: cancel, meters: mp, shutdowns: []func(context.Context) error{mp.Shutdown}}
+		in, err := NewInstruments(mp, InstrumentOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(61 * time.Second) // the first periodic export is in flight
+		record(t.Context(), in)
+
+		start := time.Now()
+		_ = p.Shutdown(context.Background()) // whether it is an error is the SDK's
+		if d := time.Since(start); d > ShutdownTimeout {
+			t.Errorf("the shutdown took %s, want at most %s", d, ShutdownTimeout)
+		}
+		if n := o.count(signalMetrics); n < 2 {
+			t.Errorf("%d failures counted, want the one in flight and the last", n)
+		}
+		// The bubble fails the test if a goroutine is left.
+	})
+}
+
+// exportEverything makes something of each signal.
+func exportEverything(t *testing.T, p *Providers, in *Instruments) {
+	t.Helper()
+	ctx, span := p.Tracer().Start(t.Context(), "job")
+	record(ctx, in)
+	slog.New(p.LogHandler(slog.DiscardHandler)).InfoContext(ctx, "hidden")
+	slog.New(p.LogHandler(&recorder{})).InfoContext(ctx, "shown")
+	span.End()
+}
+
+func TestDeadCollector(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + l.Addr().String()
+	l.Close()
+
+	for _, protocol := range []string{ProtocolHTTP, ProtocolGRPC} {
+		t.Run(protocol, func(t *testing.T) {
+			clearEnv(t)
+			log := &recorder{}
+			p, in, metrics := started(t, ProvidersOptions{Endpoint: url, Protocol: protocol, Log: slog.New(log)})
+			if s := scrape(t, metrics)["act_runner_otel_export_failures_total"].Series; len(s) != 3 {
+				t.Errorf("failures are counted for %v, want all signals", s)
+			}
+			exportEverything(t, p, in)
+			ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+			defer cancel()
+			if err := p.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a dead collector is no error of the runner: %v", err)
+			}
+			if n := log.count(slog.LevelWarn); n != 1 {
+				t.Errorf("%d warnings, want 1", n)
+			}
+		})
+	}
+}
+
+// TestHangingCollector has a collector that accepts and never answers.
+func TestHangingCollector(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	hangUp := make(chan struct{})
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { _, _ = io.Copy(io.Discard, c) })
+			wg.Go(func() { <-hangUp; c.Close() })
+		}
+	})
+	t.Cleanup(func() { l.Close(); close(hangUp); wg.Wait() })
+
+	for _, protocol := range []string{ProtocolHTTP, ProtocolGRPC} {
+		t.Run(protocol, func(t *testing.T) {
+			clearEnv(t)
+			t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "1") // ms: an export is in flight all the time
+			log := &recorder{}
+			p, in, metrics := started(t, ProvidersOptions{Endpoint: "http://" + l.Addr().String(), Protocol: protocol, Log: slog.New(log)})
+			exportEverything(t, p, in)
+
+			ctx := t.Context()
+			for name, f := range operations(in) {
+				if n := testing.AllocsPerRun(100, func() { f(ctx) }); n >= 1 {
+					t.Errorf("%s allocates %v times while the collector hangs", name, n)
+				}
+			}
+			for range 10_000 { // more than the queue holds
+				_, span := p.Tracer().Start(ctx, "step")
+				span.End()
+			}
+			scrape(t, metrics)
+
+			bounded, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			if err := p.Shutdown(bounded); err != nil && !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "deadline") {
+				t.Error(err)
+			}
+			if d := time.Since(start); d > ShutdownTimeout {
+				t.Errorf("the shutdown took %s", d)
+			}
+		})
+	}
+}
