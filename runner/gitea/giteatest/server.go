@@ -79,7 +79,8 @@ type Server struct {
 	http     *http.Server
 	memory   *memoryListener
 	client   *http.Client
-	serving  sync.WaitGroup
+	serving  sync.WaitGroup // listeners
+	conns    sync.WaitGroup // the server's side of connections
 	closed   chan struct{}
 	closing  sync.Once
 	loopback string // set by Start
@@ -129,7 +130,9 @@ func New(o Options) *Server {
 	}
 	s.nextSweep = s.now().Add(sweepInterval)
 	s.handler = s.newHandler()
-	s.http = &http.Server{Handler: s.handler, ErrorLog: log.New(discard{}, "", 0)} //nolint:gosec // never exposed
+	s.http = &http.Server{ //nolint:gosec // never exposed
+		Handler: s.handler, ConnState: s.countConns, ErrorLog: log.New(discard{}, "", 0),
+	}
 	s.client = &http.Client{Transport: &http.Transport{
 		DialContext: s.dialMemory, MaxIdleConnsPerHost: 10, IdleConnTimeout: 90 * time.Second,
 	}}
@@ -189,7 +192,18 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // memory, whatever the host of the URL.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close ends all connections and waits for the listeners. Waiters get an error.
+// countConns lets Close wait for connections, which a bubble demands: one that
+// was answered before its request had been read lingers for half a second.
+func (s *Server) countConns(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Done()
+	}
+}
+
+// Close ends all connections and waits for them. Waiters get an error.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		close(s.closed)
@@ -198,6 +212,7 @@ func (s *Server) Close() {
 		s.client.CloseIdleConnections()
 	})
 	s.serving.Wait()
+	s.conns.Wait()
 }
 
 func (s *Server) now() time.Time { return s.opt.Now() }
