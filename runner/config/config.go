@@ -22,6 +22,7 @@ type Config struct {
 	Runner  Runner
 	Host    Host
 	Metrics Metrics
+	Otel    Otel
 }
 
 // Log says how the runner's own log (not a job's) is written to stderr.
@@ -69,6 +70,12 @@ type Metrics struct {
 	ReadinessGrace time.Duration
 }
 
+// Otel says where telemetry goes. The standard OTEL_* variables win over it.
+type Otel struct {
+	Endpoint string
+	Protocol string
+}
+
 // Default is the configuration of an empty file in an empty environment.
 func Default() Config {
 	var c Config
@@ -92,10 +99,17 @@ type Loaded struct {
 	from map[string]origin
 }
 
-// Load reads file, or no file when its name is empty, and then environ (in the
-// form of os.Environ). An error is an *Error that lists everything that is
-// wrong, or says that the file cannot be read.
-func Load(file string, environ []string) (*Loaded, error) {
+// Override is a value that is stronger than file and environment.
+type Override struct {
+	Key   string // as in the file: log.level
+	Value string // as in an environment variable
+	From  string // names the place in messages: --log-level
+}
+
+// Load reads file, or no file when its name is empty, then environ (in the form
+// of os.Environ), then overrides. An error is an *Error that lists everything
+// that is wrong, or says that the file cannot be read.
+func Load(file string, environ []string, overrides ...Override) (*Loaded, error) {
 	var data []byte
 	if file != "" {
 		var err error
@@ -103,15 +117,18 @@ func Load(file string, environ []string) (*Loaded, error) {
 			return nil, unreadable(file, err)
 		}
 	}
-	return parse(file, data, environ)
+	return parse(file, data, environ, overrides)
 }
 
 // parse is Load of data. Beside data it reads the env_file that the
 // configuration names.
-func parse(file string, data []byte, environ []string) (*Loaded, error) {
+func parse(file string, data []byte, environ []string, overrides []Override) (*Loaded, error) {
 	l := &loader{out: &Loaded{Config: Default(), from: map[string]origin{}}, file: file, table: schema()}
 	l.document(data)
 	l.environment(environ)
+	for _, o := range overrides {
+		l.override(o)
+	}
 	l.envFile()
 	l.relations()
 	if len(l.problems) > 0 {

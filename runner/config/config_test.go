@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 			StateReportInterval: 5 * time.Second, Labels: []string{},
 		},
 		Metrics: config.Metrics{Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second},
+		Otel:    config.Otel{Protocol: "http/protobuf"},
 	}
 	if d := cmp.Diff(want, config.Default()); d != "" {
 		t.Error(d)
@@ -109,6 +110,7 @@ metrics:
   namespace: gitea_runner
   web_config_file: web.yaml
   readiness_grace: 0
+otel: {endpoint: "https://c:4317", protocol: grpc}
 `)
 	want := config.Config{
 		Log: config.Log{Level: "warn", Format: "json"},
@@ -121,6 +123,7 @@ metrics:
 		},
 		Host:    config.Host{WorkdirParent: "/w"},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},
+		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc"},
 	}
 	if d := cmp.Diff(want, l.Config); d != "" {
 		t.Error(d)
@@ -187,7 +190,7 @@ func TestProblems(t *testing.T) {
 		{"no mapping", "- a", "c.yaml:1: expected a mapping of sections"},
 		{"address", "metrics: {addr: nine}", `"nine" is no address: expected host:port`},
 		{"port", "metrics: {addr: 'a:70000'}", `port "70000"`},
-		{"namespace", "metrics: {namespace: 1a}", "cannot begin a metric's name"},
+		{"namespace", "metrics: {namespace: 1a}", "metrics.namespace: "},
 		{"mirror", "runner: {github_mirror: 'ftp://me:pw@x'}", `"ftp://me:********@x" is no address of a web server`},
 		{"empty file name", "runner: {file: ''}", "runner.file: must not be empty"},
 	} {
@@ -247,6 +250,18 @@ func TestEnvironmentInYAMLForm(t *testing.T) {
 		t.Error(d)
 	}
 	if _, err := load(t, "", "OTELRUNNER_RUNNER_LABELS=[a"); err == nil || !strings.Contains(err.Error(), "OTELRUNNER_RUNNER_LABELS: runner.labels: expected a list") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOverride(t *testing.T) {
+	environ := []string{"OTELRUNNER_LOG_LEVEL=warn"}
+	l, err := config.Load("", environ, config.Override{Key: "log.level", Value: "debug", From: "--log-level"})
+	if err != nil || l.Log.Level != "debug" {
+		t.Errorf("%+v, %v", l, err)
+	}
+	_, err = config.Load("", environ, config.Override{Key: "log.level", Value: "loud", From: "--log-level"})
+	if err == nil || !strings.HasPrefix(err.Error(), `configuration: --log-level: log.level: "loud" is not one of trace,`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -35,12 +35,25 @@ func (l *loader) environment(environ []string) {
 			l.warn("environment variable %s belongs to no key of the configuration%s", name, didYouMean(name, names))
 			continue
 		}
-		if err := k.setText(&l.out.Config, value); err != nil {
-			l.problem(name, k.path, "%v", err)
-			continue
-		}
-		l.out.from[k.path] = origin{file: name}
+		l.text(k, value, name)
 	}
+}
+
+// override sets what a flag says.
+func (l *loader) override(o Override) {
+	k := l.find(o.Key)
+	if k == nil {
+		panic("config: there is no key " + o.Key + " to override")
+	}
+	l.text(k, o.Value, o.From)
+}
+
+func (l *loader) text(k *key, value, from string) {
+	if err := k.setText(&l.out.Config, value); err != nil {
+		l.problem(from, k.path, "%v", err)
+		return
+	}
+	l.out.from[k.path] = origin{file: from}
 }
 
 // envFile adds the variables of runner.env_file to runner.envs.

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"otelrunner/otel"
 	"otelrunner/runner/label"
 )
 
@@ -98,12 +98,18 @@ func schema() []key {
 			doc: "Serve /metrics, /healthz and /readyz. (Telemetry over OTLP is separate: it is on when OTEL_EXPORTER_OTLP_ENDPOINT is set.)"},
 		{path: "metrics.addr", field: func(c *Config) any { return &c.Metrics.Addr }, def: "127.0.0.1:9101", check: address,
 			doc: "The address they are served at."},
-		{path: "metrics.namespace", field: func(c *Config) any { return &c.Metrics.Namespace }, def: "act_runner", check: namespace,
+		{path: "metrics.namespace", field: func(c *Config) any { return &c.Metrics.Namespace }, def: "act_runner", check: otel.ValidateNamespace,
 			doc: "What the names of the runner's metrics begin with. Dashboards exist for act_runner and for gitea_runner."},
 		{path: "metrics.web_config_file", field: func(c *Config) any { return &c.Metrics.WebConfigFile }, def: "",
 			doc: "A file in the web configuration format of Prometheus exporters: TLS and basic authentication for the address above.", example: "/etc/runner/web.yaml"},
 		{path: "metrics.readiness_grace", field: func(c *Config) any { return &c.Metrics.ReadinessGrace }, def: "30s", min: 0, max: hour,
-			doc: "How long the server may be out of reach before /readyz says 503."},
+			doc: "How long the server may be out of reach, beyond the wait between two fetches, before /readyz says 503."},
+
+		{path: "otel.endpoint", field: func(c *Config) any { return &c.Otel.Endpoint }, def: "", check: webURL,
+			doc: "Where metrics, traces and logs are sent by OTLP. Empty: nowhere. OTEL_EXPORTER_OTLP_ENDPOINT and the other standard OTEL_* variables win over the keys of this section.", example: "http://127.0.0.1:4318"},
+		{path: "otel.protocol", field: func(c *Config) any { return &c.Otel.Protocol }, def: "http/protobuf",
+			oneOf: []string{"grpc", "http/protobuf"},
+			doc:   "How they are sent."},
 	}
 }
 
@@ -185,15 +191,6 @@ func address(s string) error {
 func webURL(s string) error {
 	if s != "" && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return fmt.Errorf("%q is no address of a web server: expected http://… or https://…", Redact(s))
-	}
-	return nil
-}
-
-var namespaceForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-
-func namespace(s string) error {
-	if !namespaceForm.MatchString(s) {
-		return fmt.Errorf("%q cannot begin a metric's name: expected letters, digits and underscores, no digit first", s)
 	}
 	return nil
 }
