@@ -186,3 +186,9 @@ func Plain(x any) any {
 	}
 	return x
 }
+
+// Entries gives the keys and values of an object that Eval returned, in its
+// order (sorted for Go maps); ok is false when x is none.
+func Entries(x any) (all iter.Seq2[string, any], ok bool) {
+	return entries(x), isObject(x)
+}

@@ -191,3 +191,7 @@ func KindOf(x any) string { return toValue(x, origin{}).kind.String() }
 // Equal reports whether `a == b` holds, with all of its coercions; lists and
 // objects are equal only to themselves.
 func Equal(a, b any) bool { return equal(toValue(a, origin{}), toValue(b, origin{})) }
+
+// Number is x as a comparison with a number sees it: null, false and "" are 0,
+// a text is read as a number (0x and 0o forms too), anything else is NaN.
+func Number(x any) float64 { return toValue(x, origin{}).number() }
