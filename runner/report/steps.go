@@ -29,7 +29,7 @@ type step struct {
 
 func newSteps() steps { return steps{running: -1, end: -1} }
 
-// at returns step i, made if need be.
+// at returns step i, made if need be: without rows, where the last step ended.
 func (s *steps) at(i int) *step {
 	for len(s.all) <= i {
 		s.all = append(s.all, step{index: max(s.end, 0)})
@@ -51,14 +51,14 @@ func (s *steps) started(i int, t time.Time, next int64) {
 // finished ends step i before the row next. A step that never began was skipped:
 // it has no rows.
 func (s *steps) finished(i int, r task.Result, t time.Time, next int64) {
+	if s.end < 0 {
+		s.end = next
+	}
 	x := s.at(i)
 	switch {
 	case s.running == i:
 		s.close(next)
 	case !x.begun:
-		if s.end < 0 {
-			s.end = next
-		}
 		x.start, x.index, x.length = t, s.end, 0
 	}
 	x.result, x.stop = r, t
@@ -86,7 +86,7 @@ func (s *steps) finish(job task.Result, t time.Time, next int64) {
 		}
 		x.result, x.stop = task.Skipped, t
 		if !x.begun {
-			x.start, x.index = t, max(s.end, 0)
+			x.start = t
 			continue
 		}
 		x.result = task.Failure
