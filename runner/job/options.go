@@ -1,0 +1,90 @@
+package job
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"otelrunner/runner/label"
+	"otelrunner/sandbox"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Options say how jobs are run. They are not changed after New.
+type Options struct {
+	// Name and Version describe the runner in the log and in RUNNER_NAME.
+	Name, Version string
+
+	// Labels are what the runner offers; runs-on picks one of them.
+	Labels label.List
+
+	// Providers open the sandbox of a label's scheme. A scheme without one
+	// is refused with a sentence.
+	Providers map[label.Scheme]sandbox.Provider
+
+	// Actions finds what `uses:` names. Without it, steps that use a
+	// repository's action are refused with a sentence.
+	Actions Actions
+
+	// Env is in the environment of every step, below the workflow's own
+	// (runner.envs).
+	Env map[string]string
+
+	// Owner marks what sandboxes create; see sandbox.Spec.
+	Owner map[string]string
+
+	// NodePath is the Node.js that runs JavaScript actions on the host
+	// sandbox; "" searches the sandbox's PATH for node.
+	NodePath string
+
+	// Timeout is how long a job may run that says nothing itself; default 3 h.
+	Timeout time.Duration
+	// CleanupTimeout is how long always() and post steps may take after a
+	// cancel; default 5 min.
+	CleanupTimeout time.Duration
+	// CloseTimeout is how long the sandbox's removal may take; default 1 min.
+	CloseTimeout time.Duration
+	// Grace is how long a program may take to end after it was told to;
+	// default 1 s. Its whole tree is gone a second after that at the latest.
+	Grace time.Duration
+
+	// Tracer makes the job's and the steps' spans; default none.
+	Tracer trace.Tracer
+	// Logger is the runner's own log; default none.
+	Logger *slog.Logger
+}
+
+// A Runner runs tasks. It is safe for concurrent use.
+type Runner struct{ opts Options }
+
+// New returns a Runner.
+func New(o Options) *Runner {
+	setDefault(&o.Timeout, 3*time.Hour)
+	setDefault(&o.CleanupTimeout, 5*time.Minute)
+	setDefault(&o.CloseTimeout, time.Minute)
+	setDefault(&o.Grace, time.Second)
+	if o.Tracer == nil {
+		o.Tracer = noop.NewTracerProvider().Tracer("")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{opts: o}
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// provider returns what opens the sandbox of a label.
+func (o *Options) provider(l label.Label) (sandbox.Provider, error) {
+	if p := o.Providers[l.Scheme]; p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("label %s asks for a %s sandbox, which this runner does not have; "+
+		"use a label of another kind in runs-on, or change the runner's labels", l.Name, l.Scheme)
+}

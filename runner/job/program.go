@@ -1,0 +1,122 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"otelrunner/sandbox"
+)
+
+// program is one command that a step runs in the sandbox.
+type program struct {
+	args   []string
+	dir    string // "" is the workspace
+	env    map[string]string
+	path   []string
+	files  []sandbox.File
+	remove []string
+}
+
+// The command files: what a program writes and the runner reads when it has
+// ended.
+const (
+	fileEnv = iota
+	filePath
+	fileOutput
+	fileState
+	fileSummary
+)
+
+var commandFiles = [...]struct{ variable, name string }{
+	fileEnv:     {"GITHUB_ENV", "set_env_"},
+	filePath:    {"GITHUB_PATH", "add_path_"},
+	fileOutput:  {"GITHUB_OUTPUT", "set_output_"},
+	fileState:   {"GITHUB_STATE", "save_state_"},
+	fileSummary: {"GITHUB_STEP_SUMMARY", "step_summary_"},
+}
+
+const (
+	// maxSummary is GitHub's bound, and the server's.
+	maxSummary = 1 << 20
+	// maxCommandFile bounds what is read of a command file.
+	maxCommandFile = 16 << 20
+)
+
+// run runs a program in l and gives its exit status and effects. Errors are
+// those of sandbox.Sandbox's Run.
+func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
+	j.programs++
+	c := sandbox.Command{
+		Args: p.args, Env: p.env, Path: p.path, Dir: p.dir, Files: p.files, Remove: p.remove,
+		CollectLimit: maxCommandFile, Grace: j.opts.Grace,
+	}
+	var paths [len(commandFiles)]string
+	for i, f := range commandFiles {
+		paths[i] = j.join(j.info.Temp, "_runner_file_commands", fmt.Sprintf("%s%d", f.name, j.programs))
+		c.Env[f.variable] = paths[i]
+		c.Files = append(c.Files, sandbox.File{Path: paths[i], Mode: 0o666})
+		c.Collect = append(c.Collect, paths[i])
+		c.Remove = append(c.Remove, paths[i])
+	}
+	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
+	c.Stdout, c.Stderr = out, out
+	res, err := j.sandbox.Run(l.soft, &c)
+	out.close()
+	fx = out.effects
+	j.readFiles(&fx, paths[:], res.Collected)
+	return res.ExitCode, fx, err
+}
+
+func unsecureCommands(env map[string]string) bool {
+	return strings.EqualFold(env["ACTIONS_ALLOW_UNSECURE_COMMANDS"], "true")
+}
+
+// matcherFile reads a problem matcher's file; a relative path starts at the
+// workspace.
+func (j *jobRun) matcherFile(ctx context.Context) func(string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		return j.sandbox.ReadFile(ctx, path, 1<<20)
+	}
+}
+
+// readFiles adds what the command files say. A malformed one fails the step,
+// and gives nothing.
+func (j *jobRun) readFiles(fx *effects, paths []string, data map[string][]byte) {
+	pairs := func(i int) []pair {
+		list, err := parseEnvFile(data[paths[i]])
+		if err != nil {
+			j.rows.errorf("The file %s cannot be read: %v", commandFiles[i].variable, err)
+			fx.failed = true
+			return nil
+		}
+		return list
+	}
+	fx.env = append(fx.env, pairs(fileEnv)...)
+	fx.outputs = append(fx.outputs, pairs(fileOutput)...)
+	fx.state = append(fx.state, pairs(fileState)...)
+	fx.path = append(fx.path, parsePathFile(data[paths[filePath]])...)
+	fx.summary = data[paths[fileSummary]]
+	if n := len(fx.summary); n > maxSummary {
+		j.rows.errorf("The file GITHUB_STEP_SUMMARY has %d KiB; a summary of more than %d KiB is not shown.", n>>10, maxSummary>>10)
+		fx.summary = nil
+	}
+	kept := fx.env[:0]
+	for _, p := range fx.env {
+		if why := j.refusedEnv(p.name); why != "" {
+			j.rows.warnf("The file GITHUB_ENV may not set %s: %s.", p.name, why)
+			continue
+		}
+		kept = append(kept, p)
+	}
+	fx.env = kept
+}
+
+// sentence makes an error the beginning of a row.
+func sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return "The step failed."
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

@@ -1,0 +1,76 @@
+package job
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// rows writes what the runner itself has to say into a job's log.
+type rows struct {
+	sink  Sink
+	debug bool // whether debug rows are shown
+}
+
+// printf writes a row, or several where the text has several lines.
+func (r rows) printf(format string, args ...any) {
+	r.write("", fmt.Sprintf(format, args...))
+}
+
+func (r rows) errorf(format string, args ...any) {
+	r.write(RowError, fmt.Sprintf(format, args...))
+}
+
+func (r rows) warnf(format string, args ...any) {
+	r.write(RowWarning, fmt.Sprintf(format, args...))
+}
+
+func (r rows) debugf(format string, args ...any) {
+	if r.debug {
+		r.write(RowDebug, fmt.Sprintf(format, args...))
+	}
+}
+
+func (r rows) group(format string, args ...any) {
+	title, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	r.write(RowGroup, title)
+}
+
+func (r rows) endGroup() { r.write(RowEndGroup, "") }
+
+// write gives each line of text its own row. Lines of a plain text are made
+// harmless, since a part of the text may come from outside.
+func (r rows) write(prefix, text string) {
+	now := time.Now()
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	text = strings.TrimSuffix(text, "\n")
+	for line := range strings.SplitSeq(text, "\n") {
+		if prefix == "" {
+			line = harmless([]byte(line))
+		}
+		r.sink.Row(now, prefix+line)
+	}
+}
+
+// pagePrefixes are what Gitea's page reads as a command at the beginning of a
+// row.
+var pagePrefixes = [][]byte{
+	[]byte("::group::"), []byte("::endgroup::"), []byte("::error"), []byte("::warning"),
+	[]byte("::notice"), []byte("::debug"), []byte("::add-matcher"), []byte("::remove-matcher"),
+	[]byte(RowGroup), []byte(RowEndGroup), []byte(RowError), []byte(RowWarning), []byte(RowNotice),
+	[]byte(RowDebug), []byte("##[add-matcher]"), []byte("##[remove-matcher]"),
+}
+
+// harmless returns a row that a program printed and that is no command of it as
+// text: where the page would take it for one, a space stands before it.
+func harmless(line []byte) string {
+	if len(line) > 2 && (line[0] == ':' && line[1] == ':' || line[0] == '#' && line[1] == '#') {
+		for _, p := range pagePrefixes {
+			if bytes.HasPrefix(line, p) {
+				return " " + string(line)
+			}
+		}
+	}
+	return string(line)
+}

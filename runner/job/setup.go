@@ -1,0 +1,351 @@
+package job
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"otelrunner/runner/action"
+	"otelrunner/runner/task"
+	"otelrunner/runner/workflow"
+	"otelrunner/runner/workflow/expr"
+	"otelrunner/sandbox"
+)
+
+// prepareContexts fills what is known before there is a sandbox.
+func (j *jobRun) prepareContexts() error {
+	j.github = githubContext(j.task)
+	j.github["job"] = j.job.ID
+	j.base = map[string]any{
+		"github": j.github, "gitea": j.github,
+		"vars":    j.task.Vars,
+		"secrets": j.task.Secrets,
+		"needs":   needsContext(j.task),
+	}
+	return j.planContexts()
+}
+
+// condition evaluates the job's `if`: its status functions are about the jobs
+// that it needs.
+func (j *jobRun) condition() (bool, error) {
+	has := func(r task.Result) func() bool {
+		return func() bool {
+			for _, n := range j.task.Needs {
+				if n.Result == r {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	ok, err := expr.Condition(j.job.If, &expr.Context{
+		Values:    j.base,
+		Allow:     workflow.Availability("jobs.<job_id>.if"),
+		Success:   func() bool { return !has(task.Failure)() && !has(task.Cancelled)() && !has(task.Skipped)() },
+		Failure:   has(task.Failure),
+		Cancelled: has(task.Cancelled),
+	})
+	if err != nil {
+		return false, fmt.Errorf("the job's if cannot be evaluated: %w", err)
+	}
+	return ok, nil
+}
+
+// jobTimeout evaluates the job's timeout-minutes.
+func (j *jobRun) jobTimeout() (time.Duration, error) {
+	d, err := evalMinutes(j.job.TimeoutMinutes, j.jobExprs("jobs.<job_id>.timeout-minutes"))
+	if err != nil {
+		return 0, fmt.Errorf("the job's timeout-minutes: %w", err)
+	}
+	if d == 0 {
+		d = j.opts.Timeout
+	}
+	return d, nil
+}
+
+// evalMinutes evaluates a timeout-minutes; 0 is none.
+func evalMinutes(text string, c *expr.Context) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	v, err := expr.EvalText(text, c)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := v.(float64)
+	if !ok {
+		s := strings.TrimSpace(expr.Text(v))
+		if s == "" {
+			return 0, nil
+		}
+		if n, err = strconv.ParseFloat(s, 64); err != nil {
+			return 0, fmt.Errorf("expected a number of minutes, found %s", excerpt(s))
+		}
+	}
+	if math.IsNaN(n) || n < 0 {
+		return 0, fmt.Errorf("expected a number of minutes above 0, found %s", excerpt(expr.Text(v)))
+	}
+	return time.Duration(min(n*float64(time.Minute), float64(math.MaxInt64/2))), nil
+}
+
+// setUp opens the sandbox, fetches the actions and runs their pre steps.
+func (j *jobRun) setUp() error {
+	j.tellJob()
+	if err := j.jobEnv(); err != nil {
+		return err
+	}
+	if err := j.open(); err != nil {
+		return err
+	}
+	j.github["workspace"] = j.info.Workspace
+	j.github["event_path"] = j.join(j.info.Temp, "_github_workflow", "event.json")
+	j.base["runner"] = j.runnerContext()
+	j.defaults = j.defaultVariables()
+	if err := j.writeEvent(); err != nil {
+		return err
+	}
+	if err := j.prepareActions(); err != nil {
+		return err
+	}
+	return j.runPres()
+}
+
+// jobExprs returns what the expressions at a key of the job may use.
+func (j *jobRun) jobExprs(key string) *expr.Context {
+	return &expr.Context{Values: j.base, Allow: workflow.Availability(key)}
+}
+
+// tellJob writes what runs the job and why.
+func (j *jobRun) tellJob() {
+	version := j.opts.Version
+	if version == "" {
+		version = "unknown version"
+	}
+	j.rows.printf("Runner %s, %s", j.opts.Name, version)
+	j.rows.printf("Job %s of %s, run %s", j.job.ID, j.task.String("repository"), expr.Text(j.github["run_id"]))
+	for _, w := range j.wf.Warnings {
+		j.rows.warnf("%s", w)
+	}
+	if j.rows.debug {
+		j.rows.debugf("Debug rows are shown, because ACTIONS_STEP_DEBUG or ACTIONS_RUNNER_DEBUG is set.")
+	}
+}
+
+// jobEnv evaluates env of the workflow and then of the job.
+func (j *jobRun) jobEnv() error {
+	j.state.env = map[string]string{}
+	for _, level := range []struct {
+		name, key string
+		vars      workflow.Vars
+	}{{"workflow", "env", j.wf.Env}, {"job", "jobs.<job_id>.env", j.job.Env}} {
+		c := j.jobExprs(level.key)
+		c.Values = maps.Clone(j.base)
+		c.Values["env"] = expr.CaseSensitive(maps.Clone(j.state.env))
+		env, err := evalVars(level.vars, c)
+		if err != nil {
+			return fmt.Errorf("env of the %s: %w", level.name, err)
+		}
+		maps.Copy(j.state.env, env)
+	}
+	return nil
+}
+
+// evalVars evaluates a mapping of names to texts.
+func evalVars(v workflow.Vars, c *expr.Context) (map[string]string, error) {
+	env := make(map[string]string, len(v.List))
+	if v.Expr != "" {
+		value, err := expr.EvalText(v.Expr, c)
+		if err != nil {
+			return nil, err
+		}
+		m, ok := expr.Plain(value).(map[string]any)
+		if !ok && value != nil && value != "" {
+			return nil, fmt.Errorf("%s gives a %s, want a mapping", v.Expr, strings.ToLower(expr.KindOf(value)))
+		}
+		for name, x := range m {
+			env[name] = expr.Text(x)
+		}
+		return env, nil
+	}
+	for _, x := range v.List {
+		text, err := expr.Interpolate(x.Value, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", x.Name, err)
+		}
+		env[x.Name] = text
+	}
+	return env, nil
+}
+
+// open picks the label and opens its sandbox.
+func (j *jobRun) open() error {
+	runsOn, err := j.runsOn()
+	if err != nil {
+		return err
+	}
+	picked, err := j.opts.Labels.Pick(runsOn)
+	if err != nil {
+		return err
+	}
+	provider, err := j.opts.provider(picked)
+	if err != nil {
+		return err
+	}
+	spec := sandbox.Spec{
+		ID: sandboxID(j.task.ID), Owner: j.opts.Owner, Repository: j.task.String("repository"),
+		Image: picked.Arg, Env: j.opts.Env,
+		Log: func(line string) { j.rows.printf("%s", line) },
+	}
+	if spec.Container, spec.Services, err = j.containers(); err != nil {
+		return err
+	}
+	j.rows.group("Sandbox %s for %s", picked.Scheme, picked.Name)
+	j.sandbox, err = provider.Open(j.life.soft, spec)
+	if err != nil {
+		j.rows.endGroup()
+		return err
+	}
+	j.info = j.sandbox.Info()
+	j.rows.printf("%s %s on %s, workspace %s", j.info.OS, j.info.Arch, j.info.Name, j.info.Workspace)
+	for _, line := range j.info.Details {
+		j.rows.printf("%s", line)
+	}
+	j.rows.endGroup()
+	return nil
+}
+
+// sandboxID names a job on this machine: runners of several servers may be on
+// one.
+func sandboxID(id int64) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return fmt.Sprintf("task-%d-%s", id, hex.EncodeToString(b[:]))
+}
+
+// writeEvent writes the file that GITHUB_EVENT_PATH names.
+func (j *jobRun) writeEvent() error {
+	event := j.github["event"]
+	if event == nil {
+		event = map[string]any{}
+	}
+	data, err := json.MarshalIndent(event, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the event's file: %w", err)
+	}
+	path := expr.Text(j.github["event_path"])
+	err = j.sandbox.WriteFiles(j.life.soft, []sandbox.File{{Path: path, Data: data, Mode: 0o644}})
+	if err != nil {
+		return fmt.Errorf("write the event's file: %w", err)
+	}
+	return nil
+}
+
+// prepareActions fetches all actions that the job's steps name.
+func (j *jobRun) prepareActions() error {
+	var uses []string
+	for _, st := range j.job.Steps {
+		if st.Uses != "" && !expr.HasExpression(st.Uses) {
+			uses = append(uses, st.Uses)
+		}
+	}
+	if len(uses) == 0 || j.opts.Actions == nil {
+		return nil
+	}
+	j.rows.group("Actions")
+	defer j.rows.endGroup()
+	return sentences(j.actionsOf().Prepare(j.life.soft, uses))
+}
+
+// sentences puts joined errors into one row each.
+func sentences(err error) error {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return err
+	}
+	var text []string
+	for _, e := range joined.Unwrap() {
+		text = append(text, e.Error())
+	}
+	return errors.New(strings.Join(text, "\n"))
+}
+
+// Actions finds what `uses:` names; *action.Fetcher is one.
+type Actions interface {
+	Job(action.JobOptions) *action.Job
+}
+
+// actionsOf returns the job's view of the actions; nil where there is none.
+func (j *jobRun) actionsOf() *action.Job {
+	if j.actions == nil && j.opts.Actions != nil {
+		j.actions = j.opts.Actions.Job(action.JobOptions{
+			Bases: action.Bases{
+				Default:  j.task.String("gitea_default_actions_url"),
+				Instance: expr.Text(j.github["server_url"]),
+			},
+			Token: j.task.String("token"),
+			Scope: j.task.String("repository"),
+			Log:   func(line string) { j.rows.printf("%s", line) },
+		})
+	}
+	return j.actions
+}
+
+// join joins parts of a path inside the sandbox. An absolute part starts anew.
+func (j *jobRun) join(parts ...string) string {
+	sep := "/"
+	if j.info.OS == "windows" {
+		sep = `\`
+	}
+	path := ""
+	for _, p := range parts {
+		switch {
+		case p == "" || p == ".":
+		case path == "" || j.absolute(p):
+			path = p
+		default:
+			path = strings.TrimRight(path, sep) + sep + strings.TrimPrefix(strings.ReplaceAll(p, "/", sep), "."+sep)
+		}
+	}
+	return path
+}
+
+func (j *jobRun) absolute(path string) bool {
+	if j.info.OS == "windows" {
+		return strings.HasPrefix(path, `\`) || strings.HasPrefix(path, "/") || len(path) > 1 && path[1] == ':'
+	}
+	return strings.HasPrefix(path, "/")
+}
+
+// parent returns the folder of a path inside the sandbox.
+func (j *jobRun) parent(path string) string {
+	i := strings.LastIndexAny(path, `/\`)
+	if j.info.OS != "windows" {
+		i = strings.LastIndexByte(path, '/')
+	}
+	if i <= 0 {
+		return path
+	}
+	return path[:i]
+}
+
+// lookPath finds a program; what it found counts as long as GITHUB_PATH does not
+// change.
+func (j *jobRun) lookPath(ctx context.Context, name string) (string, error) {
+	key := strings.Join(append([]string{name}, j.state.path...), "\x00")
+	if found, ok := j.programsFound[key]; ok {
+		return found, nil
+	}
+	found, err := j.sandbox.LookPath(ctx, name, j.state.path)
+	if err == nil {
+		j.programsFound[key] = found
+	}
+	return found, err
+}

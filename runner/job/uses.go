@@ -1,0 +1,183 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"otelrunner/runner/action"
+	"otelrunner/runner/task"
+	"otelrunner/runner/workflow"
+	"otelrunner/runner/workflow/expr"
+)
+
+// loaded is an action whose files lie in the sandbox.
+type loaded struct {
+	ref  action.Reference
+	meta *action.Metadata
+	root string // the repository's folder, or the workspace
+	dir  string // the action's folder in it
+}
+
+// use is one step's use of an action, from its pre step to its post step.
+type use struct {
+	inputs map[string]string
+	state  map[string]string // GITHUB_STATE
+	posted bool
+}
+
+// useOf returns the use of a step, the same each time.
+func (j *jobRun) useOf(r *stepRun) *use {
+	key := childPath(r.scope, r.Index)
+	u := j.uses[key]
+	if u == nil {
+		u = &use{state: map[string]string{}}
+		j.uses[key] = u
+	}
+	return u
+}
+
+// childPath names a step in the job.
+func childPath(s *scope, index int) string {
+	top := ""
+	if s.path == "" {
+		top = "job"
+	}
+	return fmt.Sprintf("%s%s/%d", s.path, top, index)
+}
+
+// maxDepth is how deep composite actions may nest, as on GitHub.
+const maxDepth = 10
+
+// useAction runs a `uses:` step.
+func (j *jobRun) useAction(r *stepRun) done {
+	a, u, err := j.enter(r)
+	if err != nil {
+		if r.life.soft.Err() != nil {
+			return done{outcome: j.ended(r)}
+		}
+		j.rows.errorf("%s", sentence(err))
+		return done{outcome: task.Failure}
+	}
+	switch a.meta.Runs.Using {
+	case action.Composite:
+		return j.composite(r, a, u)
+	case action.NodeJS:
+		j.registerPost(r, a, u)
+		return j.node(r, a, u, a.meta.Runs.Main)
+	}
+	j.rows.errorf("%s", refusal(a.ref.String(), a.meta.Runs.Using))
+	return done{outcome: task.Failure}
+}
+
+// refusal says why a kind of action cannot run here.
+func refusal(uses string, using action.Using) string {
+	return fmt.Sprintf("The action %s is of the kind %q, which this runner cannot run yet; it runs composite and JavaScript (node) actions.",
+		uses, using)
+}
+
+// enter loads a step's action, evaluates its inputs and opens the step's rows.
+func (j *jobRun) enter(r *stepRun) (*loaded, *use, error) {
+	uses, err := expr.Interpolate(r.Uses, r.at("with"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("uses of the step: %w", err)
+	}
+	with, err := r.with()
+	if err != nil {
+		return nil, nil, err
+	}
+	j.rows.group("Run %s", uses)
+	j.tellMap("with", with)
+	j.tellEnv(r.env)
+	j.rows.endGroup()
+	a, err := j.load(r.life.soft, uses)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := j.bind(r, a, with)
+	return a, u, err
+}
+
+// bind gives a step the context and the inputs of its action.
+func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (*use, error) {
+	r.action = actionContext{name: r.action.name, path: a.dir, ref: a.ref.Ref, repository: a.ref.Name}
+	r.exprs.Values = j.values(r.scope, r.action, r.env)
+	in := a.meta.Resolve(with)
+	for _, w := range in.Warnings {
+		j.rows.warnf("%s", w)
+	}
+	defaults := new(expr.Context)
+	*defaults = *r.exprs
+	defaults.Allow = workflow.Availability("action.inputs.<input_id>.default")
+	for name := range in.Default {
+		text, err := expr.Interpolate(in.Values[name], defaults)
+		if err != nil {
+			return nil, fmt.Errorf("the default of the input %s of %s: %w", name, a.ref, err)
+		}
+		in.Values[name] = text
+	}
+	u := j.useOf(r)
+	u.inputs = in.Values
+	return u, nil
+}
+
+// load brings an action into the sandbox and reads its metadata.
+func (j *jobRun) load(ctx context.Context, uses string) (*loaded, error) {
+	ref, err := j.parseUses(uses)
+	if err != nil {
+		return nil, err
+	}
+	switch ref.Kind {
+	case action.Local:
+		return j.loadLocal(ctx, ref)
+	case action.Remote:
+		return j.loadRemote(ctx, ref)
+	case action.Docker:
+		return nil, errors.New(refusal(uses, action.DockerImage))
+	}
+	return nil, errors.New(refusal(uses, action.WASMModule))
+}
+
+func (j *jobRun) parseUses(uses string) (action.Reference, error) {
+	if a := j.actionsOf(); a != nil {
+		return a.Parse(uses)
+	}
+	return action.Parse(uses, action.Bases{Default: j.task.String("gitea_default_actions_url")})
+}
+
+func (j *jobRun) loadRemote(ctx context.Context, ref action.Reference) (*loaded, error) {
+	actions := j.actionsOf()
+	if actions == nil {
+		return nil, fmt.Errorf("the action %s lies in a repository, and this runner fetches none", ref)
+	}
+	a, err := actions.Action(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	root, err := j.sandbox.Stage(ctx, path.Join("_actions", a.Key), a.Tree)
+	if err != nil {
+		return nil, fmt.Errorf("bring the action %s into the sandbox: %w", ref, err)
+	}
+	return &loaded{ref: ref, meta: a.Metadata, root: root, dir: j.join(root, ref.Path)}, nil
+}
+
+func (j *jobRun) loadLocal(ctx context.Context, ref action.Reference) (*loaded, error) {
+	meta, err := action.ReadLocal(func(file string) ([]byte, error) {
+		return j.sandbox.ReadFile(ctx, j.join(j.info.Workspace, file), 1<<20+1)
+	}, ref.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range meta.Warnings {
+		j.rows.warnf("%s", w)
+	}
+	return &loaded{ref: ref, meta: meta, root: j.info.Workspace, dir: j.join(j.info.Workspace, ref.Path)}, nil
+}
+
+// inAction returns the path of a file of an action; its own path may climb out of
+// the action's folder.
+func (j *jobRun) inAction(a *loaded, file string) string {
+	return j.join(a.root, path.Join(a.ref.Path, strings.ReplaceAll(file, `\`, "/")))
+}
