@@ -151,7 +151,10 @@ func child(of, key value) (value, bool) {
 		}
 		name := key.text()
 		x, ok := lookup(of.obj, name)
-		return toValue(x, origin{identity(of.obj), fold(name)}), ok
+		if !ok {
+			return value{}, false
+		}
+		return toValue(x, origin{identity(of.obj), fold(name)}), true
 	}
 	i := indexOf(key, len(of.arr.items))
 	if i < 0 {
