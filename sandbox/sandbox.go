@@ -124,8 +124,8 @@ type Sandbox interface {
 	Stage(ctx context.Context, name string, tree fs.FS) (string, error)
 
 	// HashFiles is GitHub's hashFiles: the SHA-256, in hex, of the SHA-256
-	// of each file in dir that the patterns select, in lexical order of
-	// their paths; "" when they select none.
+	// of each file in dir that the patterns select; "" when they select
+	// none. Package hashfiles has the rules and the order.
 	HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error)
 
 	// Close ends what still runs and removes what the sandbox created.
@@ -204,11 +204,13 @@ type Command struct {
 
 	// Collect names files to be read after the program has ended, however
 	// it ended; what is not there is left out. None may be larger than
-	// CollectLimit bytes (0: 16 MiB): a larger one is a *LimitError.
+	// CollectLimit bytes (0: 16 MiB): a larger one is a *LimitError, and
+	// the others are still collected. What is no regular file is an error.
 	Collect      []string
 	CollectLimit int64
 
-	// Remove names files that are removed after Collect.
+	// Remove names files that are removed after Collect, or whatever the
+	// program has put in their place.
 	Remove []string
 
 	// Stdin is empty when nil.
@@ -217,7 +219,11 @@ type Command struct {
 	// Stdout and Stderr take the output as it comes, in pieces of any size.
 	// One goroutine writes to each at a time. Where both are the same
 	// value, they share one pipe and the order of writes is the program's.
-	// A slow Writer slows the program; nothing is dropped.
+	// A slow Writer slows the program; nothing is dropped. The command ends
+	// when its first process ends: what that one wrote has been written when
+	// Run returns, and the output of processes that it leaves in the
+	// background is read on until the job ends, and dropped. A Writer's error
+	// is ignored; it gets no more.
 	Stdout, Stderr io.Writer
 
 	// Grace is how long the tree may take to end after it was told to
@@ -225,10 +231,11 @@ type Command struct {
 	Grace time.Duration
 }
 
-// File is a file to be written.
+// File is a file to be written, over what is there.
 type File struct {
 	Path string
 	Data []byte
+	// Mode is the file's permissions, whatever the umask; 0 is 0644.
 	Mode fs.FileMode
 }
 

@@ -18,9 +18,10 @@ const (
 	quiet = 100 * time.Millisecond
 
 	// patience ends the wait for quiet when a background process never is:
-	// it is over when this time has passed and more bytes than a pipe can
-	// hold have been read, so that what the process itself wrote is in.
-	patience    = 2 * time.Second
+	// it is over when this time has passed and all that the process itself
+	// wrote is in, because the pipe has been empty since, or more has been
+	// read than a pipe can hold.
+	patience    = time.Second
 	pipeMaximum = 1 << 20
 )
 
@@ -33,6 +34,7 @@ type pump struct {
 	mu       sync.Mutex
 	waiting  time.Time // since when it waits for data; zero while it writes
 	read     int64
+	drained  bool // the pipe was empty once after its process had ended
 	detached bool
 }
 
@@ -107,8 +109,10 @@ func (p *pump) leave(now, ended time.Time, before int64) bool {
 	if since.Before(ended) {
 		since = ended
 	}
-	silent := now.Sub(since) >= quiet && isEmpty(p.pipe)
-	endless := now.Sub(ended) >= patience && p.read-before > pipeMaximum
+	empty := isEmpty(p.pipe)
+	p.drained = p.drained || empty
+	silent := empty && now.Sub(since) >= quiet
+	endless := now.Sub(ended) >= patience && (p.drained || p.read-before > pipeMaximum)
 	p.detached = silent || endless
 	return p.detached
 }

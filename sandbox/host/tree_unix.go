@@ -47,10 +47,28 @@ type processes struct {
 func newProcesses(groups bool) *processes {
 	adoptOrphans()
 	p := &processes{self: selfStat()}
-	if groups {
-		p.base = groupBase()
+	if base := groupBase(); groups && base != "" && probeGroup(base) {
+		p.base = base
 	}
 	return p
+}
+
+// probeGroup runs a shell in a group to see whether that works here: rights, the
+// kernel's version and its filters all have a say.
+func probeGroup(base string) bool {
+	g, err := makeGroup(base, fmt.Sprintf("probe-%d-%d", os.Getpid(), rand.Uint32()))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = g.remove() }()
+	cmd := &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 7"}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	detach, err := g.attach(cmd)
+	if err != nil {
+		return false
+	}
+	defer detach()
+	_ = cmd.Run()
+	return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 7
 }
 
 func (p *processes) opened() {
@@ -283,9 +301,13 @@ func (c *command) alive() bool {
 
 func (c *command) kill(ctx context.Context) error {
 	err := c.tree.processes.kill(ctx, c.group, c.suspect, c.leader)
-	if err == nil {
-		c.release()
+	if err == nil && c.group != nil {
+		// A group that was killed once is not used again: newer kernels
+		// kill what is started in it, too.
+		_ = c.group.remove()
+		c.group = nil
 	}
+	c.release()
 	return err
 }
 

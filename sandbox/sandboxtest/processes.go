@@ -1,0 +1,264 @@
+package sandboxtest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"otelrunner/sandbox"
+)
+
+// errStop is the cause of the suite's cancels.
+var errStop = errors.New("stopped by the suite")
+
+// treeTime is the longest that a tree may live after its end was due.
+const treeTime = 2 * time.Second
+
+// cancelled runs a command, cancels it when the file "up" is there, and returns
+// how long Run took after that.
+func (b *box) cancelled(c *sandbox.Command) (sandbox.Result, error, time.Duration) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancelCause(b.t.Context())
+	defer cancel(nil)
+	type outcome struct {
+		res sandbox.Result
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		res, err := b.Run(ctx, c)
+		done <- outcome{res, err}
+	}()
+	b.waitFor("up")
+	start := time.Now()
+	cancel(errStop)
+	o := <-done
+	return o.res, o.err, time.Since(start)
+}
+
+func testCancel(t *testing.T, h Harness) {
+	t.Run("before it starts", func(t *testing.T) {
+		b := h.open(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errStop)
+		_, err := b.Run(ctx, b.script("echo ran > ran"))
+		want(t, "is the cause", errors.Is(err, errStop), true)
+		want(t, "ran", b.read("ran"), "")
+	})
+	t.Run("deadline", func(t *testing.T) {
+		b := h.open(t)
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errStop)
+		defer cancel()
+		start := time.Now()
+		c := b.script("echo data > out; while :; do :; done")
+		c.Collect = []string{"out"}
+		res, err := b.Run(ctx, c)
+		want(t, "is the cause", errors.Is(err, errStop), true)
+		want(t, "collected", string(res.Collected["out"]), "data\n")
+		if d := time.Since(start); d > 100*time.Millisecond+c.Grace+time.Second {
+			t.Errorf("Run took %v", d)
+		}
+		want(t, "the next command", b.sh("echo fine"), "fine")
+	})
+	if h.NoProcesses {
+		return
+	}
+	t.Run("asks before it kills", func(t *testing.T) {
+		b := h.open(t)
+		var out buffer
+		c := b.script(`trap 'echo bye; sleep 0.2; echo data > out; exit 9' TERM; echo x > up; while :; do sleep 0.02; done`)
+		c.Grace, c.Collect, c.Stdout = 5*time.Second, []string{"out"}, &out
+		res, err, took := b.cancelled(c)
+		want(t, "is the cause", errors.Is(err, errStop), true)
+		want(t, "output", out.String(), "bye\n")
+		want(t, "collected", string(res.Collected["out"]), "data\n")
+		want(t, "exit code", res.ExitCode, 9)
+		if took > 4*time.Second {
+			t.Errorf("Run waited %v: for the whole grace period, though nothing was left", took)
+		}
+	})
+	t.Run("kills at once without grace", func(t *testing.T) {
+		b := h.open(t)
+		c := b.script(`trap 'echo data > out; exit 9' TERM; echo x > up; while :; do sleep 0.02; done`)
+		c.Grace, c.Collect = 0, []string{"out"}
+		res, _, took := b.cancelled(c)
+		want(t, "exit code", res.ExitCode, 137)
+		want(t, "collected", len(res.Collected), 0)
+		if took > time.Second {
+			t.Errorf("Run took %v", took)
+		}
+	})
+	for _, tree := range trees(h) {
+		t.Run("kills "+tree.name, func(t *testing.T) {
+			b := h.open(t)
+			c := b.script(tree.script + "; echo x > up; " + tree.wait)
+			_, err, took := b.cancelled(c)
+			want(t, "is the cause", errors.Is(err, errStop), true)
+			if took > treeTime || took > c.Grace+time.Second+200*time.Millisecond {
+				t.Errorf("Run took %v after the cancel", took)
+			}
+			if tree.beats && b.read("beat") == "" {
+				t.Fatal("the process never ran")
+			}
+			if b.beats("beat") {
+				t.Error("a process of the tree lives on")
+			}
+			want(t, "the next command", b.sh("echo fine"), "fine")
+		})
+	}
+	t.Run("a blocked writer does not hold it up", func(t *testing.T) {
+		b := h.open(t)
+		release := make(chan struct{})
+		defer close(release)
+		c := b.script("echo x > up; while :; do printf '%8192s' x; done")
+		c.Stdout = writerFunc(func(p []byte) (int, error) { <-release; return len(p), nil })
+		_, err, took := b.cancelled(c)
+		want(t, "is the cause", errors.Is(err, errStop), true)
+		if took > c.Grace+time.Second+200*time.Millisecond {
+			t.Errorf("Run took %v after the cancel", took)
+		}
+	})
+	t.Run("leaves the background of earlier commands", func(t *testing.T) {
+		b := h.open(t)
+		b.sh("(" + heartbeat("beat") + ") > /dev/null 2>&1 &")
+		b.waitFor("beat")
+		b.cancelled(b.script("echo x > up; sleep 60"))
+		want(t, "the earlier command's process lives", b.beats("beat"), true)
+	})
+}
+
+type treeCase struct {
+	name, script, wait string
+	beats              bool
+}
+
+// trees are process trees that do not want to end.
+func trees(h Harness) []treeCase {
+	beat := "sh -c '" + heartbeat("beat") + "'"
+	deaf := `sh -c 'trap "" TERM INT HUP; ` + heartbeat("beat") + "'"
+	sleep := "sleep 60"
+	cases := []treeCase{
+		{"a child in the foreground", "true", heartbeat("beat"), false},
+		{"a background process", beat + " & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		{"a process that ignores signals", deaf + " & while [ ! -s beat ]; do sleep 0.02; done", `trap "" TERM INT HUP; while :; do sleep 0.05; done`, true},
+		{"a nohup process", "nohup " + beat + " > /dev/null 2>&1 & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		{"an orphan", "( " + deaf + " & ) ; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		{"a stopped process", beat + " & p=$!; while [ ! -s beat ]; do sleep 0.02; done; kill -STOP $p", sleep, true},
+		{"a storm of forks", `f() { [ "$1" -gt 0 ] && { f $(($1-1)) & f $(($1-1)) & } ; ` + heartbeat("beat") + `; }; f 5 & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
+		{"a process that makes itself anew", `hop() { echo beat >> beat; sleep 0.01; hop & exit; }; hop & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
+	}
+	if h.NoSetsid {
+		return cases
+	}
+	return append(cases,
+		treeCase{"a session of its own", "setsid " + deaf + " & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		treeCase{"a daemon", "( setsid sh -c '(" + strings.ReplaceAll(deaf, "'", `'\''`) + " &)' ) > /dev/null 2>&1; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		treeCase{"a daemon without environment", "( env -i setsid /bin/sh -c '(PATH=/usr/bin:/bin; " + heartbeat("beat") + ") &' ) > /dev/null 2>&1; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		treeCase{"sessions that follow one another", `cat > hop <<'END'
+echo beat >> beat
+sleep 0.01
+setsid sh ./hop > /dev/null 2>&1 &
+END
+setsid sh ./hop & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
+	)
+}
+
+func testBackground(t *testing.T, h Harness) {
+	if h.NoProcesses {
+		t.Skip("no background processes here")
+	}
+	t.Run("an open pipe does not hang Run", func(t *testing.T) {
+		b := h.open(t)
+		start := time.Now()
+		out, res := b.run(b.script("echo first; (" + heartbeat("beat") + ") & echo last"))
+		want(t, "exit code", res.ExitCode, 0)
+		want(t, "output", out, "first\nlast\n")
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("Run took %v", d)
+		}
+		b.waitFor("beat")
+		want(t, "it lives on", b.beats("beat"), true)
+	})
+	t.Run("one that writes on is neither killed nor heard", func(t *testing.T) {
+		b := h.open(t)
+		var out buffer
+		c := b.script("(while :; do echo noise; echo beat >> beat; sleep 0.02; done) & echo mine; sleep 0.1")
+		c.Stdout, c.Stderr = &out, &out
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := b.Run(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("Run took %v", d)
+		}
+		heard := out.String()
+		want(t, "its own output", strings.Contains(heard, "mine\n"), true)
+		want(t, "the background process lives on", b.beats("beat"), true)
+		want(t, "it is heard after Run", out.String() != heard, false)
+	})
+	t.Run("the last lines of a tee", func(t *testing.T) {
+		b := h.open(t)
+		out, _ := b.run(b.script(`mkfifo p; cat p & exec > p; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; echo over`))
+		if !strings.HasSuffix(out, "over\n") || strings.Count(out, "\n") != 2001 {
+			t.Errorf("%d lines came through", strings.Count(out, "\n"))
+		}
+	})
+}
+
+func testClose(t *testing.T, h Harness) {
+	t.Run("removes everything", func(t *testing.T) {
+		b := h.open(t)
+		ws, temp := b.Info().Workspace, b.Info().Temp
+		b.sh("mkdir -p a/b; echo x > a/b/f; ln -s / root; ln -s /etc etc; chmod 444 a/b/f; chmod 500 a/b; chmod 000 a")
+		b.close()
+		if !h.Outside {
+			return
+		}
+		for _, folder := range []string{ws, temp} {
+			if _, err := os.Lstat(folder); err == nil {
+				t.Errorf("%s is left", folder)
+			}
+		}
+		if _, err := os.Stat("/etc"); err != nil {
+			t.Error("Close has followed a symbolic link")
+		}
+	})
+	if h.NoProcesses || !h.Outside {
+		return
+	}
+	for _, tree := range trees(h) {
+		if !tree.beats {
+			continue
+		}
+		t.Run("ends "+tree.name, func(t *testing.T) {
+			b := h.open(t)
+			outside := t.TempDir() + "/beat"
+			script := strings.ReplaceAll(tree.script, ">> beat", ">> "+outside)
+			script = strings.ReplaceAll(script, "-s beat", "-s "+outside)
+			c := b.script(script)
+			b.run(c)
+			start := time.Now()
+			b.close()
+			if d := time.Since(start); d > treeTime {
+				t.Errorf("Close took %v", d)
+			}
+			size := func() int64 {
+				info, err := os.Stat(outside)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return info.Size()
+			}
+			before := size()
+			time.Sleep(200 * time.Millisecond)
+			if size() != before {
+				t.Error("a process has outlived the job")
+			}
+		})
+	}
+}
