@@ -22,6 +22,42 @@ type guard struct {
 	realm       string // "" : no credentials
 	limit       int64
 	stall       time.Duration
+
+	mu sync.Mutex
+	// failure is what went wrong last on the way; the library above hides it
+	// in texts of its own.
+	failure error
+}
+
+func (g *guard) fail(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failure = err
+	return err
+}
+
+// takeFailure gives what went wrong since it was last asked.
+func (g *guard) takeFailure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := g.failure
+	g.failure = nil
+	return err
+}
+
+var errNotGit = errors.New("it does not answer as a git server does")
+
+// checkType refuses pages that are shown instead of an answer: log-in forms,
+// captive portals, servers that know no git.
+func checkType(resp *http.Response) error {
+	const want = "application/x-git-upload-pack-advertisement"
+	if resp.StatusCode != http.StatusOK || !strings.HasSuffix(resp.Request.URL.Path, "/info/refs") {
+		return nil
+	}
+	if got := resp.Header.Get("Content-Type"); got != want {
+		return fmt.Errorf("%w: its answer is %q, not %s; check the address", errNotGit, got, want)
+	}
+	return nil
 }
 
 var errStalled = errors.New("the server sent nothing for too long")
@@ -41,13 +77,20 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 			err = cause
 		}
 		cancel(nil)
-		return nil, err
+		return nil, g.fail(err)
 	}
-	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: g.stall, left: g.limit}
+	if err := checkType(resp); err != nil {
+		timer.Stop()
+		_ = resp.Body.Close()
+		cancel(nil)
+		return nil, g.fail(err)
+	}
+	resp.Body = &guardedBody{guard: g, body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: g.stall, left: g.limit}
 	return resp, nil
 }
 
 type guardedBody struct {
+	guard  *guard
 	body   io.ReadCloser
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -64,13 +107,16 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
-		return 0, errTooLarge
+		return 0, b.guard.fail(errTooLarge)
 	}
 	if n > 0 {
 		b.timer.Reset(b.stall)
 	}
 	if cause := context.Cause(b.ctx); err != nil && errors.Is(cause, errStalled) {
 		err = cause
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		_ = b.guard.fail(err)
 	}
 	return n, err
 }

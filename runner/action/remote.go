@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -60,6 +61,7 @@ func (r *remote) hasCredentials() bool { return r.realm != "" }
 type advertised struct {
 	refs    *packp.AdvRefs
 	session transport.UploadPackSession
+	guard   *guard
 	// private says that the answer needed the credentials.
 	private bool
 }
@@ -81,32 +83,35 @@ func (r *remote) advertise(ctx context.Context) (*advertised, error) {
 }
 
 func (r *remote) advertiseAs(ctx context.Context, withToken bool) (*advertised, error) {
-	session, err := r.session(withToken)
+	ep, err := transport.NewEndpoint(r.url)
 	if err != nil {
-		return nil, &remoteError{kind: remoteBroken, err: err}
+		return nil, &remoteError{kind: remoteBroken, attempts: 1, err: err}
 	}
-	a := &advertised{session: session, private: withToken}
-	err = r.retry(ctx, func() (err error) {
+	g := r.guard(withToken)
+	// The endpoint has no credentials, so that the guard is the only one to
+	// add any.
+	session, err := githttp.NewClient(&http.Client{Transport: g}).NewUploadPackSession(ep, nil)
+	if err != nil {
+		return nil, &remoteError{kind: remoteBroken, attempts: 1, err: err}
+	}
+	a := &advertised{session: session, guard: g, private: withToken}
+	err = r.retry(ctx, g, func() (err error) {
 		a.refs, err = session.AdvertisedReferencesContext(ctx)
 		return err
 	})
 	return a, err
 }
 
-func (r *remote) session(withToken bool) (transport.UploadPackSession, error) {
-	ep, err := transport.NewEndpoint(r.url)
-	if err != nil {
-		return nil, err
-	}
-	rt := &guard{
+func (r *remote) guard(withToken bool) *guard {
+	g := &guard{
 		base:  r.fetcher.options.Transport,
 		limit: r.fetcher.options.MaxActionBytes,
 		stall: r.fetcher.options.StallTimeout,
 	}
 	if withToken {
-		rt.user, rt.token, rt.realm = r.user, r.token, r.realm
+		g.user, g.token, g.realm = r.user, r.token, r.realm
 	}
-	return githttp.NewClient(&http.Client{Transport: rt}).NewUploadPackSession(ep, nil)
+	return g
 }
 
 // download fetches a commit without its history and writes its tree. scratch is
@@ -126,7 +131,7 @@ func (r *remote) download(ctx context.Context, adv *advertised, sha string, scra
 			filesystem.Options{ExclusiveAccess: true, LargeObjectThreshold: 1 << 20})
 		return adv.fetch(ctx, wants, depth, storage)
 	}
-	err := r.retry(ctx, get)
+	err := r.retry(ctx, adv.guard, get)
 	if err != nil && refusesWant(err) {
 		if adv.allowsAnyWant() {
 			return r.noCommit(sha)
@@ -134,7 +139,7 @@ func (r *remote) download(ctx context.Context, adv *advertised, sha string, scra
 		// The server hands out tips only: take all of them with their
 		// history, the commit is in it or not there at all.
 		if wants, depth = adv.tips(), 0; len(wants) > 0 {
-			err = r.retry(ctx, get)
+			err = r.retry(ctx, adv.guard, get)
 		}
 	}
 	if err != nil {
@@ -220,7 +225,7 @@ func (a *advertised) tips() []plumbing.Hash {
 // does not hand out: "upload-pack: not our ref".
 func refusesWant(err error) bool {
 	var line *pktline.ErrorLine
-	return errors.As(err, &line)
+	return errors.As(err, &line) || strings.Contains(err.Error(), "not our ref")
 }
 
 // peel follows annotated tags to their commit.

@@ -42,17 +42,22 @@ const maxRetryWait = 30 * time.Second
 
 // retry calls f until it succeeds, fails for good, or has been tried often
 // enough. Pauses double and vary by a fifth, so that runners that lost a server
-// together do not return together. The error is a *remoteError, or ctx's cause.
-func (r *remote) retry(ctx context.Context, f func() error) error {
+// together do not return together. What g saw go wrong on the way goes before
+// what f makes of it. The error is a *remoteError, or ctx's cause.
+func (r *remote) retry(ctx context.Context, g *guard, f func() error) error {
 	o := r.fetcher.options
 	wait := o.RetryWait
 	for attempt := 1; ; attempt++ {
+		_ = g.takeFailure()
 		err := unwrapGit(f())
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if failure := g.takeFailure(); failure != nil {
+			err = failure
 		}
 		kind := classify(err)
 		if kind != remoteAway || attempt >= o.Attempts {
@@ -106,7 +111,7 @@ func classify(err error) remoteKind {
 			return remoteAway
 		}
 		return remoteBroken
-	case errors.Is(err, errTooLarge), isTLSError(err):
+	case errors.Is(err, errTooLarge), errors.Is(err, errNotGit), isTLSError(err):
 		return remoteBroken
 	case errors.Is(err, errStalled):
 		return remoteAway

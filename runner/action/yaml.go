@@ -1,6 +1,7 @@
 package action
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,6 +59,9 @@ func (p *metadataParser) warnOthers(fields map[string]field, known ...string) {
 // document parses the text into its top node; nil for an empty one.
 func (p *metadataParser) document(data []byte) (*yaml.Node, error) {
 	var doc yaml.Node
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, nil
+	}
 	if err := yaml.Load(data, &doc); err != nil {
 		return nil, p.yamlError(err)
 	}
@@ -73,7 +77,7 @@ func (p *metadataParser) document(data []byte) (*yaml.Node, error) {
 func (p *metadataParser) yamlError(err error) error {
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
-		return &MetadataError{File: p.file, Line: load.Mark.Line, Column: load.Mark.Column, Msg: "is not YAML: " + load.Message}
+		return &MetadataError{File: p.file, Line: load.Mark.Line, Column: load.Mark.Column, Msg: "is not YAML: " + strings.TrimPrefix(load.Message, "yaml: ")}
 	}
 	return p.errorf(nil, "is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 }
