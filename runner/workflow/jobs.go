@@ -37,6 +37,10 @@ func (r *reader) job(e entry) (*Job, []*yaml.Node) {
 	j := &Job{ID: e.key, Pos: posOf(e.at)}
 	path := "jobs." + e.key
 	r.identifier(e.at, path, "the job's id", e.key)
+	if d := r.deref(e.val); !isNull(d) && d.Kind != yaml.MappingNode {
+		r.errorf(e.val, "%s: expected a job (a mapping with runs-on and steps), found %s", path, describe(d))
+		return j, nil
+	}
 	var needs []*yaml.Node
 	var hasSteps, hasUses bool
 	r.read(e.val, path, fields{
@@ -79,8 +83,6 @@ func (r *reader) jobShape(e entry, j *Job, path string, hasSteps, hasUses bool) 
 		r.errorf(e.at, "%s: the job has nothing to do: expected steps, or uses with a reusable workflow", path)
 	case hasUses && j.Uses == "":
 		r.errorf(e.at, "%s.uses: expected a reusable workflow (./.gitea/workflows/file.yml or owner/repo/path@ref), found nothing", path)
-	case hasSteps && len(j.Steps) == 0:
-		r.errorf(e.at, "%s.steps: expected at least one step", path)
 	case hasSteps && j.RunsOn.IsZero() && !r.payload:
 		r.errorf(e.at, "%s: the key \"runs-on\" is missing", path)
 	case hasSteps && (!j.With.IsZero() || !j.Secrets.IsZero() || j.SecretsInherit):
@@ -155,7 +157,8 @@ func (r *reader) secrets(j *Job, n *yaml.Node, path string) {
 
 func (r *reader) steps(n *yaml.Node, path string) []*Step {
 	d := r.deref(n)
-	if isNull(d) {
+	if isNull(d) || d.Kind == yaml.SequenceNode && len(d.Content) == 0 {
+		r.errorf(n, "%s: expected at least one step, found none", path)
 		return nil
 	}
 	if d.Kind != yaml.SequenceNode {

@@ -18,7 +18,7 @@ type graph struct {
 func (g *graph) add(j *Job, needs []*yaml.Node) {
 	for _, other := range g.jobs {
 		if equalFold(other.ID, j.ID) {
-			g.r.errs = append(g.r.errs, Problem{g.r.file, j.Pos, "jobs: the job id \"" + j.ID + "\" is given twice (ids are compared without case)"})
+			g.r.errs = append(g.r.errs, Problem{File: g.r.file, Pos: j.Pos, Msg: "jobs: the job id \"" + j.ID + "\" is given twice (ids are compared without case)"})
 		}
 	}
 	g.jobs = append(g.jobs, j)

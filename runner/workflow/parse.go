@@ -80,7 +80,7 @@ func (r *reader) notYAML(err error) error {
 }
 
 func (r *reader) fatal(p Pos, format string, args ...any) error {
-	return Errors{{r.file, p, fmt.Sprintf(format, args...)}}
+	return Errors{{File: r.file, Pos: p, Msg: fmt.Sprintf(format, args...)}}
 }
 
 func (r *reader) workflow(root *yaml.Node) *Workflow {

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -44,11 +45,11 @@ func posOf(n *yaml.Node) Pos {
 }
 
 func (r *reader) errorf(n *yaml.Node, format string, args ...any) {
-	r.errs = append(r.errs, Problem{r.file, posOf(n), fmt.Sprintf(format, args...)})
+	r.errs = append(r.errs, Problem{File: r.file, Pos: posOf(n), Msg: fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) warnf(n *yaml.Node, format string, args ...any) {
-	r.warnings = append(r.warnings, Problem{r.file, posOf(n), fmt.Sprintf(format, args...)})
+	r.warnings = append(r.warnings, Problem{File: r.file, Pos: posOf(n), Msg: fmt.Sprintf(format, args...), Warning: true})
 }
 
 // err gives the errors in the order of the file, or nil.
@@ -56,8 +57,9 @@ func (r *reader) err() error {
 	if len(r.errs) == 0 {
 		return nil
 	}
-	sortProblems(r.errs)
-	return Errors(r.errs)
+	all := append(r.errs, r.warnings...)
+	sortProblems(all)
+	return Errors(all)
 }
 
 func sortProblems(p []Problem) {
@@ -191,6 +193,9 @@ func (r *reader) readEntries(n *yaml.Node, list []entry, path string, f fields, 
 			continue
 		}
 		read(e.val, join(path, e.key))
+	}
+	if d := r.deref(n); !isNull(d) && d.Kind != yaml.MappingNode {
+		return // said already
 	}
 	for _, k := range required {
 		if !seen[k] {
@@ -402,16 +407,14 @@ func coreNumber(s string) (float64, bool) {
 	case strings.HasPrefix(s, "0b"):
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(strings.TrimPrefix(strings.ToLower(strings.Replace(s, ".", ".", 1)), "+"), 64)
-	if err != nil {
-		switch strings.ToLower(s) {
-		case ".inf", "+.inf":
-			f, err = strconv.ParseFloat("Inf", 64)
-		case "-.inf":
-			f, err = strconv.ParseFloat("-Inf", 64)
-		case ".nan":
-			f, err = strconv.ParseFloat("NaN", 64)
-		}
+	switch strings.ToLower(s) {
+	case ".inf", "+.inf":
+		return math.Inf(1), true
+	case "-.inf":
+		return math.Inf(-1), true
+	case ".nan":
+		return math.NaN(), true
 	}
+	f, err := strconv.ParseFloat(s, 64)
 	return f, err == nil
 }

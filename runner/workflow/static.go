@@ -41,7 +41,7 @@ func (r *reader) condition(dst *string, pos *Pos, key string) func(*yaml.Node, s
 }
 
 func (r *reader) exprError(n *yaml.Node, path string, err error) {
-	p := Problem{r.file, posOf(n), path + ": " + err.Error()}
+	p := Problem{File: r.file, Pos: posOf(n), Msg: path + ": " + err.Error()}
 	var e *expr.Error
 	if errors.As(err, &e) && e.Pos >= 0 && e.Pos <= len(n.Value) {
 		if at, ok := r.place(n, e.Pos); ok {

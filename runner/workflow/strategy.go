@@ -42,8 +42,8 @@ func (r *reader) matrix(n *yaml.Node, path string) *Matrix {
 		case "exclude":
 			m.Exclude = r.objects(items, e.val, p)
 		default:
-			if items.Expr == "" && len(items.Values) == 0 {
-				r.errorf(e.at, "%s: expected at least one value", p)
+			if d := r.deref(e.val); isNull(d) || d.Kind == yaml.SequenceNode && len(d.Content) == 0 {
+				r.errorf(e.at, "%s: expected at least one value, found none", p)
 			}
 			m.Dimensions = append(m.Dimensions, Dimension{e.key, items})
 		}

@@ -11,6 +11,13 @@ func Nearest(word string, names []string) string {
 			best, bestD = n, d
 		}
 	}
+	if best == "" && len(word) >= 4 {
+		for _, n := range names {
+			if strings.HasPrefix(strings.ToLower(n), strings.ToLower(word)) {
+				return n
+			}
+		}
+	}
 	return best
 }
 
