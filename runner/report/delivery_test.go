@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
@@ -382,4 +383,33 @@ func TestCloseAndFinishRace(t *testing.T) {
 			w.r.AddMask("also too late")
 		})
 	}
+}
+
+// The same over a socket, in real time.
+func TestOverLoopback(t *testing.T) {
+	s := giteatest.New(giteatest.Options{})
+	defer s.Close()
+	url, err := s.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	uuid, token := s.AddRunner(giteatest.RunnerOptions{Name: "r", Labels: []string{"dump"}})
+	c, err := gitea.New(gitea.Options{Instance: url, UUID: uuid, Token: token, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	if _, err := s.AddRecorded("push"); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := c.FetchTask(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Inject(giteatest.CutAfter().Times(1))
+	w := &world{t: t, s: s, id: got.ID, log: &buffer{}, start: time.Now()}
+	w.r = report.New(t.Context(), report.Options{Client: c, TaskID: got.ID})
+	want := numbered(w, 500)
+	w.finish(task.Success)
+	delivered(w, want, task.Success)
 }
