@@ -14,7 +14,7 @@ import (
 
 // Bounds on what a file may unfold to when its aliases are followed.
 const (
-	maxVisits = 1_000_000 // nodes
+	maxVisits = 500_000 // nodes
 	maxDepth  = 100       // levels
 )
 
