@@ -14,8 +14,9 @@ import (
 
 // guarded returns a client over the same connections whose answers are all of
 // Gitea's: what anything else on the way says (a proxy, a login page, another
-// server) becomes an error that tells what it was. Redirects are refused: they
-// would turn a POST into a GET, and carry the runner's token to another host.
+// server) becomes an error that tells what it was. A redirect is such an answer:
+// followed, it would turn a POST into a GET and could carry the runner's token
+// to another host.
 func guarded(base *http.Client) *http.Client {
 	c := *base
 	rt := c.Transport
@@ -23,7 +24,6 @@ func guarded(base *http.Client) *http.Client {
 		rt = http.DefaultTransport
 	}
 	c.Transport = guard{rt}
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 

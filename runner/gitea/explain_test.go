@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,6 +188,22 @@ func TestExplainAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestProxyThatRefuses(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	through := http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})
+	c, err := gitea.New(gitea.Options{
+		Instance: "https://gitea.invalid", HTTPClient: &http.Client{Transport: &http.Transport{Proxy: through}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, c.Ping(t.Context()), []string{"the proxy of this environment cannot be used", "refused"})
 }
 
 // JSON of some other API must not pass for the word of Gitea.

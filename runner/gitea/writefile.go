@@ -11,8 +11,8 @@ import (
 // followed, so that the file behind it is what is replaced. A single file that is
 // mounted into a container cannot be replaced, only rewritten: that is done then.
 func writeFileAtomically(path string, data []byte) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {

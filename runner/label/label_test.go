@@ -97,3 +97,19 @@ func TestPick(t *testing.T) {
 		}
 	}
 }
+
+// What is a label stays that label when it is written down and read again.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"a", "a:b:host", "u:docker://r:5000/i:t", "w:wasm://x", "u:dokcer://x", "://", "a:docker", ":", "é:host"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := label.Parse(text)
+		if err != nil {
+			return
+		}
+		if again, err := label.Parse(l.String()); err != nil || again != l {
+			t.Errorf("%q: %+v is written as %q and read as %+v, %v", text, l, l.String(), again, err)
+		}
+	})
+}

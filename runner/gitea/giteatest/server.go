@@ -102,7 +102,6 @@ type Server struct {
 
 	calls     []*Call
 	stats     map[string]*Stats
-	inFlight  int
 	nextSweep time.Time
 }
 
@@ -134,7 +133,7 @@ func New(o Options) *Server {
 		Handler: s.handler, ConnState: s.countConns, ErrorLog: log.New(discard{}, "", 0),
 	}
 	s.client = &http.Client{Transport: &http.Transport{
-		DialContext: s.dialMemory, MaxIdleConnsPerHost: 10, IdleConnTimeout: 90 * time.Second,
+		DialContext: s.dialMemory, MaxIdleConnsPerHost: 100, IdleConnTimeout: 90 * time.Second,
 	}}
 	s.serve(s.memory)
 	return s

@@ -123,7 +123,7 @@ func TestSweepByItself(t *testing.T) {
 func TestDown(t *testing.T) {
 	bubble(t, giteatest.Options{}, func(t *testing.T, s *giteatest.Server) {
 		c := runner(t, s)
-		short, long := claimed(t, s, c), int64(0)
+		short := claimed(t, s, c)
 		s.SetDown(true)
 		if _, _, err := c.FetchTask(t.Context(), 0); err == nil || !gitea.IsTemporary(err) {
 			t.Errorf("on an open connection: %v", err)
@@ -135,7 +135,7 @@ func TestDown(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		s.SetDown(false)
 		mustState(t, c, short, task.Unspecified, task.Unspecified)
-		long = claimed(t, s, c)
+		long := claimed(t, s, c)
 		s.SetDown(true)
 		time.Sleep(11 * time.Minute)
 		s.SetDown(false)
