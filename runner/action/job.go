@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -73,16 +74,17 @@ func (j *Job) Parse(uses string) (Reference, error) { return Parse(uses, j.optio
 // job may be used afterwards.
 func (j *Job) Close() error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
+	calls := slices.Collect(maps.Values(j.trees))
+	clear(j.trees)
+	clear(j.actions)
+	j.mu.Unlock()
 	var errs []error
-	for _, c := range j.trees {
+	for _, c := range calls {
 		<-c.done
 		if c.tree != nil {
 			errs = append(errs, c.tree.entry.Close())
 		}
 	}
-	clear(j.trees)
-	clear(j.actions)
 	return errors.Join(errs...)
 }
 
@@ -132,7 +134,7 @@ func (j *Job) parseAll(uses []string) (refs []Reference, errs []error) {
 	return refs, errs
 }
 
-// fetchAll fetches at once and logs in order.
+// fetchAll fetches at once, and gives what it got in the order of refs.
 func (j *Job) fetchAll(ctx context.Context, refs []Reference) (actions []*Action, errs []error) {
 	type result struct {
 		action *Action

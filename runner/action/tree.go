@@ -103,23 +103,19 @@ func (t *Tree) add(f *zip.File) (*treeNode, error) {
 	return n, nil
 }
 
-// dropEscaping removes the links that lead out of the tree. It looks where they
-// really lead, through other links, and looks again when one is gone, as another
-// may have gone through it.
+// dropEscaping removes the links that lead out of the tree, where they really
+// lead, through other links. One pass is enough: a link that was found good goes
+// through good ones only, and one that goes through what is gone by then leads
+// nowhere.
 func (t *Tree) dropEscaping(links []string) (dropped []string) {
-	for again := true; again; {
-		again = false
-		links = slices.DeleteFunc(links, func(name string) bool {
-			_, err := t.resolve(name, true)
-			if !errors.Is(err, errEscapes) {
-				return false
-			}
-			parent, _ := t.resolve(path.Dir(name), false)
+	for _, name := range links {
+		if _, err := t.resolve(name, true); !errors.Is(err, errEscapes) {
+			continue
+		}
+		if parent, err := t.resolve(path.Dir(name), false); err == nil {
 			delete(parent.children, path.Base(name))
 			dropped = append(dropped, name)
-			again = true
-			return true
-		})
+		}
 	}
 	return dropped
 }
