@@ -303,7 +303,7 @@ func (r *reader) number(dst *string, key string) func(*yaml.Node, string) {
 	return func(n *yaml.Node, path string) {
 		s := strings.TrimSpace(r.text(n, path))
 		if s != "" && !expr.HasExpression(s) {
-			if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= 0) {
+			if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= 0) || math.IsInf(f, 0) {
 				r.errorf(n, "%s: expected a number or an expression, found %q", path, s)
 			}
 		}

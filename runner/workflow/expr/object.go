@@ -3,6 +3,7 @@ package expr
 import (
 	"iter"
 	"reflect"
+	"slices"
 	"sort"
 )
 
@@ -52,6 +53,9 @@ func (o *Object) Get(key string) (any, bool) {
 
 // Len is the number of keys.
 func (o *Object) Len() int { return len(o.keys) }
+
+// Keys gives the keys in their order; the caller may change the list.
+func (o *Object) Keys() []string { return slices.Clone(o.keys) }
 
 // All gives keys and values in their order.
 func (o *Object) All() iter.Seq2[string, any] {

@@ -184,7 +184,7 @@ func Condition(text string, c *Context) (bool, error) {
 		return c.succeeded(), nil
 	}
 	if HasExpression(text) {
-		if src, whole := Whole(text); whole {
+		if src, whole := Whole(text); whole && strings.TrimSpace(src) != "" {
 			ok, err := condition(src, c)
 			return ok, at(err, 3)
 		}

@@ -109,7 +109,7 @@ func TestCondition(t *testing.T) {
 }
 
 func TestConditionErrors(t *testing.T) {
-	for _, text := range []string{"nope", "${{ nope }}", "text ==", "${{ text", "x ${{ nope }}", "fromJSON('')", "success(1)", "${{ }} x"} {
+	for _, text := range []string{"nope", "${{ nope }}", "text ==", "${{ text", "x ${{ nope }}", "fromJSON('')", "success(1)", "${{ }} x", "${{ }}"} {
 		if got, err := expr.Condition(text, testContext()); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
