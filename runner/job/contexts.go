@@ -111,6 +111,9 @@ func (j *jobRun) values(s *scope, action actionContext, env map[string]string) m
 	github["action_ref"] = action.ref
 	github["action_repository"] = action.repository
 	github["action_status"] = string(s.status())
+	for i, f := range commandFiles {
+		github[f.context] = j.commandFile(i, j.programs+1) // of the program that runs next
+	}
 	values := maps.Clone(j.base)
 	values["github"], values["gitea"] = github, github
 	values["job"] = j.jobContext()

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"otelrunner/runner/workflow"
@@ -17,6 +18,46 @@ func (j *jobRun) planContexts() error {
 		return err
 	}
 	j.base["inputs"] = inputs
+	return j.strategy()
+}
+
+// strategy fills the matrix and strategy contexts. A task is one combination of
+// its matrix, so that there is one to be found.
+func (j *jobRun) strategy() error {
+	s := j.job.Strategy
+	if s == nil {
+		s = &workflow.Strategy{}
+	}
+	c := j.jobExprs("jobs.<job_id>.strategy")
+	all, err := s.Matrix.Expand(func(text string) (any, error) { return expr.EvalText(text, c) })
+	if err != nil {
+		return fmt.Errorf("the job's %w", err)
+	}
+	if len(all) != 1 {
+		return fmt.Errorf("the job's matrix has %d combinations, want the one that this task is about", len(all))
+	}
+	j.base["matrix"] = nil
+	if v := all[0].Values; v != nil {
+		j.base["matrix"] = v
+	}
+	failFast, maxParallel := any(true), any(1.0)
+	for _, v := range []struct {
+		text string
+		to   *any
+	}{{s.FailFast, &failFast}, {s.MaxParallel, &maxParallel}} {
+		if v.text == "" {
+			continue
+		}
+		if *v.to, err = expr.EvalText(v.text, c); err != nil {
+			return fmt.Errorf("the job's strategy: %w", err)
+		}
+	}
+	if n, err := strconv.ParseFloat(expr.Text(maxParallel), 64); err == nil {
+		maxParallel = n
+	}
+	j.base["strategy"] = map[string]any{
+		"fail-fast": isTrue(failFast), "max-parallel": maxParallel, "job-index": 0.0, "job-total": 1.0,
+	}
 	return nil
 }
 
@@ -89,7 +130,20 @@ func (j *jobRun) containers() (*sandbox.Container, []sandbox.Service, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("services of the job: %w", err)
 	}
+	if c != nil {
+		j.hide(c.Password)
+	}
+	for i := range services {
+		j.hide(services[i].Password)
+	}
 	return c, services, nil
+}
+
+// hide masks a registry's password, which need not come from a secret.
+func (j *jobRun) hide(password string) {
+	if password != "" {
+		j.sink.AddMask(password)
+	}
 }
 
 func (j *jobRun) jobContainer() (*sandbox.Container, error) {

@@ -28,12 +28,17 @@ const (
 	fileSummary
 )
 
-var commandFiles = [...]struct{ variable, name string }{
-	fileEnv:     {"GITHUB_ENV", "set_env_"},
-	filePath:    {"GITHUB_PATH", "add_path_"},
-	fileOutput:  {"GITHUB_OUTPUT", "set_output_"},
-	fileState:   {"GITHUB_STATE", "save_state_"},
-	fileSummary: {"GITHUB_STEP_SUMMARY", "step_summary_"},
+var commandFiles = [...]struct{ variable, context, name string }{
+	fileEnv:     {"GITHUB_ENV", "env", "set_env_"},
+	filePath:    {"GITHUB_PATH", "path", "add_path_"},
+	fileOutput:  {"GITHUB_OUTPUT", "output", "set_output_"},
+	fileState:   {"GITHUB_STATE", "state", "save_state_"},
+	fileSummary: {"GITHUB_STEP_SUMMARY", "step_summary", "step_summary_"},
+}
+
+// commandFile returns the path of a command file of the n-th program.
+func (j *jobRun) commandFile(i, n int) string {
+	return j.join(j.info.Temp, "_runner_file_commands", fmt.Sprintf("%s%d", commandFiles[i].name, n))
 }
 
 const (
@@ -53,7 +58,7 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	}
 	var paths [len(commandFiles)]string
 	for i, f := range commandFiles {
-		paths[i] = j.join(j.info.Temp, "_runner_file_commands", fmt.Sprintf("%s%d", f.name, j.programs))
+		paths[i] = j.commandFile(i, j.programs)
 		c.Env[f.variable] = paths[i]
 		c.Files = append(c.Files, sandbox.File{Path: paths[i], Mode: 0o666})
 		c.Collect = append(c.Collect, paths[i])
