@@ -52,6 +52,7 @@ type Runner struct {
 	LogReportBatchSize  int
 	StateReportInterval time.Duration
 
+	ActionsDir   string
 	GithubMirror string
 	Labels       []string
 }
@@ -137,9 +138,12 @@ func parse(file string, data []byte, environ []string, overrides []Override) (*L
 	return l.out, nil
 }
 
+// ErrNoFile is wrapped by the error of a file that cannot be read.
+var ErrNoFile = errors.New("read configuration")
+
 func unreadable(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read configuration: %s does not exist; write one with `runner config init -o %s`", file, file)
+		return fmt.Errorf("%w: %s does not exist; write one with `runner config init -o %s`", ErrNoFile, file, file)
 	}
-	return fmt.Errorf("read configuration: %w", err)
+	return fmt.Errorf("%w: %w", ErrNoFile, err)
 }

@@ -86,6 +86,8 @@ func schema() []key {
 			doc: "So many waiting rows are sent before their time, at most once a second a task."},
 		{path: "runner.state_report_interval", field: func(c *Config) any { return &c.Runner.StateReportInterval }, def: "5s", min: 500 * ms, max: 300 * sec,
 			doc: "The interval of the heartbeat of a running job. Its answer is how a cancel is learned. The server gives up a job that is silent for 10m."},
+		{path: "runner.actions_dir", field: func(c *Config) any { return &c.Runner.ActionsDir }, def: "",
+			doc: "The folder in which fetched actions are kept for later jobs. Several runners may share it. Empty: a folder in the user's cache.", example: "/var/lib/runner/actions"},
 		{path: "runner.github_mirror", field: func(c *Config) any { return &c.Runner.GithubMirror }, def: "", check: webURL,
 			doc: "Where actions of https://github.com are fetched from instead.", example: "https://github-mirror.example"},
 		{path: "runner.labels", field: func(c *Config) any { return &c.Runner.Labels }, def: "", check: checkLabel, checkAll: checkLabels,

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"otelrunner/runner"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (p *program) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:    "serve",
+		Aliases: []string{"daemon"},
+		Usage:   "take jobs from the server and run them, until told to stop",
+		Description: "Needs the registration file that `runner register` writes.\n\n" +
+			"SIGTERM or SIGINT: no more jobs are taken, running ones may go on for runner.shutdown_timeout,\n" +
+			"are then cancelled (their always() steps run), and reported. Each further signal goes one\n" +
+			"step further at once: cancel, kill, give up reporting.\n\n" +
+			"Exit codes: 0 it was told to stop and nothing was left undone; 1 an error; 2 the configuration\n" +
+			"is wrong; 3 the runner is not registered, or not any more.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "once", Usage: "run one job, then end (an ephemeral runner always does)", DisableDefaultText: true},
+		},
+		Action: p.serve,
+	}
+}
+
+func (p *program) serve(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	cfg, err := p.loadConfig(c)
+	if err != nil {
+		return err
+	}
+	log := p.logHandler(cfg.Log)
+	sendSDKErrors(log)
+	for _, w := range cfg.Warnings {
+		logWarning(log, w)
+	}
+	stops, end := p.stops()
+	defer end()
+	return runner.Serve(c.Context, runner.ServeOptions{
+		Config: &cfg.Config, Version: programVersion(), Once: c.Bool("once"),
+		Environ: p.environ, Log: log, Stops: stops,
+	})
+}
+
+// stops turns signals into requests to stop.
+func (p *program) stops() (<-chan struct{}, func()) {
+	signals, end := p.signals()
+	stops, done, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+			select {
+			case stops <- struct{}{}:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return stops, func() { end(); close(done); <-gone }
+}

@@ -1,0 +1,125 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// repository is what Exec knows of the repository that a folder belongs to.
+type repository struct {
+	root   string // the folder that holds all of its files
+	name   string // owner/name
+	server string // URL, without a slash at its end
+	sha    string
+	ref    string
+	actor  string
+}
+
+// openRepository reads the git repository that dir is in. A folder that is in
+// none gives made-up values: only a repository that cannot be read is an error.
+func openRepository(dir string) (*repository, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the repository: %w", err)
+	}
+	r := &repository{
+		root: dir, name: "local/" + filepath.Base(dir), server: "https://localhost",
+		sha: strings.Repeat("0", 40), ref: "refs/heads/main", actor: actor(),
+	}
+	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the git repository of %s: %w", dir, err)
+	}
+	if tree, err := repo.Worktree(); err == nil {
+		r.root = tree.Filesystem.Root()
+		r.name = "local/" + filepath.Base(r.root)
+	}
+	r.head(repo)
+	r.remote(repo)
+	return r, nil
+}
+
+// head takes commit and branch from HEAD; a repository without a commit keeps the
+// made-up ones.
+func (r *repository) head(repo *git.Repository) {
+	head, err := repo.Head()
+	if err != nil {
+		return
+	}
+	r.sha = head.Hash().String()
+	if head.Name() != plumbing.HEAD {
+		r.ref = head.Name().String()
+	}
+}
+
+// remote takes server and name from the remote origin.
+func (r *repository) remote(repo *git.Repository) {
+	remote, err := repo.Remote("origin")
+	if err != nil || len(remote.Config().URLs) == 0 {
+		return
+	}
+	if server, name, ok := splitRemote(remote.Config().URLs[0]); ok {
+		r.server, r.name = server, name
+	}
+}
+
+// splitRemote gives the web address of the server and owner/name for the address
+// of a remote: a URL, or host:path as ssh takes it. Users and passwords are left
+// out.
+func splitRemote(address string) (server, name string, ok bool) {
+	host, path := "", ""
+	scheme := "https"
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host, path = u.Host, u.Path
+		switch u.Scheme {
+		case "http":
+			scheme = "http"
+		case "ssh", "git":
+			host = u.Hostname()
+		}
+	} else if before, after, found := strings.Cut(address, ":"); found && !strings.Contains(before, "/") {
+		host, path = before[strings.LastIndexByte(before, '@')+1:], after
+	}
+	parts := strings.Split(strings.Trim(strings.TrimSuffix(path, ".git"), "/"), "/")
+	if host == "" || len(parts) < 2 {
+		return "", "", false
+	}
+	server = scheme + "://" + host
+	if n := len(parts) - 2; n > 0 { // the server lives below a path
+		server += "/" + strings.Join(parts[:n], "/")
+	}
+	return server, strings.Join(parts[len(parts)-2:], "/"), true
+}
+
+func (r *repository) refName() string {
+	return strings.TrimPrefix(strings.TrimPrefix(r.ref, "refs/heads/"), "refs/tags/")
+}
+
+func (r *repository) refType() string {
+	if strings.HasPrefix(r.ref, "refs/tags/") {
+		return "tag"
+	}
+	return "branch"
+}
+
+// actor is the user's name.
+func actor() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	if name := os.Getenv("USER"); name != "" {
+		return name
+	}
+	return "local"
+}

@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"otelrunner/runner/job"
+	"otelrunner/runner/report"
+	"otelrunner/runner/task"
+)
+
+// screen writes the log of jobs for a person. It is safe for concurrent use.
+type screen struct {
+	out   io.Writer
+	color bool
+	mu    sync.Mutex
+}
+
+// The colours, as SGR parameters.
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+func (s *screen) paint(color, text string) string {
+	if !s.color || color == "" {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+func (s *screen) printf(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.out, format, args...) // a terminal that is gone cannot be told
+}
+
+// marks are how results begin a line.
+var marks = map[task.Result]struct{ sign, color string }{
+	task.Success:   {"✓", green},
+	task.Failure:   {"✗", red},
+	task.Cancelled: {"■", yellow},
+	task.Skipped:   {"-", dim},
+}
+
+func (s *screen) job(name string) { s.printf("%s\n", s.paint(bold, "▶ "+name)) }
+
+func (s *screen) jobEnd(name string, r task.Result, took time.Duration) {
+	s.printf("%s\n\n", s.paint(marks[r].color, fmt.Sprintf("%s %s: %s (%s)", marks[r].sign, name, r, short(took))))
+}
+
+// rowStyles are how rows with a meaning are shown.
+var rowStyles = []struct{ prefix, mark, color string }{
+	{job.RowError, "error: ", red},
+	{job.RowWarning, "warning: ", yellow},
+	{job.RowNotice, "notice: ", cyan},
+	{job.RowDebug, "debug: ", dim},
+	{job.RowGroup, "▾ ", bold},
+}
+
+// line writes one row.
+func (s *screen) line(row string) {
+	if strings.HasPrefix(row, job.RowEndGroup) {
+		return
+	}
+	for _, style := range rowStyles {
+		if text, ok := strings.CutPrefix(row, style.prefix); ok {
+			s.printf("  %s %s\n", s.paint(dim, "│"), s.paint(style.color, style.mark+text))
+			return
+		}
+	}
+	s.printf("  %s %s\n", s.paint(dim, "│"), row)
+}
+
+// summary lists the results of several jobs.
+func (s *screen) summary(totals []jobTotal) {
+	width := 0
+	for _, t := range totals {
+		width = max(width, len([]rune(t.name)))
+	}
+	for _, t := range totals {
+		pad := strings.Repeat(" ", width-len([]rune(t.name)))
+		s.printf("%s %s%s  %-9s  %s\n", s.paint(marks[t.result].color, marks[t.result].sign), t.name, pad, t.result, short(t.took))
+	}
+}
+
+// short is a duration for people.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// terminal shows one job on a screen. It is a job.Sink.
+type terminal struct {
+	screen *screen
+	masker *report.Masker
+	titles []string
+	began  map[int]time.Time
+
+	mu      sync.Mutex
+	outputs map[string]string
+}
+
+var _ job.Sink = (*terminal)(nil)
+
+func newTerminal(s *screen, titles, secrets []string, outputs map[string]string) *terminal {
+	return &terminal{screen: s, masker: report.NewMasker(secrets...), titles: titles, outputs: outputs, began: map[int]time.Time{}}
+}
+
+func (t *terminal) Row(_ time.Time, line string) {
+	for part := range strings.SplitSeq(t.masker.Mask(line), "\n") {
+		t.screen.line(part)
+	}
+}
+
+func (t *terminal) title(i int) string {
+	if i < 0 || i >= len(t.titles) {
+		return fmt.Sprintf("step %d", i+1)
+	}
+	return t.masker.Mask(t.titles[i])
+}
+
+func (t *terminal) StepStarted(i int, at time.Time) {
+	t.began[i] = at
+	t.screen.printf("  %s %s\n", t.screen.paint(cyan, "●"), t.screen.paint(bold, t.title(i)))
+}
+
+func (t *terminal) StepFinished(i int, r task.Result, at time.Time) {
+	began, ran := t.began[i]
+	text := fmt.Sprintf("%s %s", marks[r].sign, t.title(i))
+	if ran {
+		text += " (" + short(at.Sub(began)) + ")"
+	} else {
+		text += " (" + r.String() + ")"
+	}
+	t.screen.printf("  %s\n", t.screen.paint(marks[r].color, text))
+}
+
+func (t *terminal) AddMask(value string) { t.masker.Add(value) }
+
+// SetOutput keeps an output for the jobs that need this one. One that contains a
+// secret is dropped, as a server's runner does.
+func (t *terminal) SetOutput(key, value string) {
+	if t.masker.Contains(value) {
+		t.screen.line(job.RowWarning + "The output " + key + " contains a secret and is not set.")
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.outputs[key] = value
+}
+
+// SetSummary shows nothing: a summary is for a page.
+func (t *terminal) SetSummary(int, []byte) {}

@@ -1,0 +1,159 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"otelrunner/otel"
+	"otelrunner/runner/config"
+	"otelrunner/runner/gitea"
+	"otelrunner/runner/job"
+	"otelrunner/runner/report"
+	"otelrunner/runner/task"
+)
+
+// engine runs one task; *job.Runner is one.
+type engine interface {
+	Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, sink job.Sink) task.Result
+}
+
+// A handler brings tasks from the poller to their end. It is safe for concurrent
+// use.
+type handler struct {
+	cfg    *config.Config
+	engine engine
+	client report.Client
+	in     *otel.Instruments
+	log    *slog.Logger
+	stop   *shutdown
+
+	http     *http.Client // for summaries
+	instance string
+	summary  bool     // the server takes them
+	secrets  []string // of the runner, masked in every job
+
+	failed func(error) // takes the error of a report that was not delivered
+}
+
+// handle runs and reports one task. A panic in the job is that task's failure.
+func (h *handler) handle(t *task.Task) {
+	began := time.Now()
+	log := h.log.With("task", t.ID, "repository", t.String("repository"), "workflow", t.String("workflow"), "job", t.String("job"), "run", t.String("run_id"))
+	log.Info("task taken")
+	t = h.mirrored(t)
+
+	rep := report.New(h.stop.jobs, h.reportOptions(t, began))
+	h.in.JobStarted()
+	result := h.run(t, rep, log)
+	h.in.JobFinished(h.stop.jobs, result, time.Since(began))
+
+	ctx, cancel := h.stop.reporting()
+	defer cancel()
+	took := time.Since(began).Round(time.Millisecond)
+	if err := rep.Finish(ctx, result); err != nil {
+		log.Error("the end of the task could not be reported", "result", result, "took", took, "error", gitea.Explain(err))
+		h.failed(err)
+		return
+	}
+	log.Info("task done", "result", result, "took", took)
+}
+
+// run runs the job, which the server or a shutdown may cancel.
+func (h *handler) run(t *task.Task, rep *report.Reporter, log *slog.Logger) (result task.Result) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))
+			rep.Row(time.Now(), job.RowError+"The runner failed while it ran this job (a panic); its log says more.")
+			result = task.Failure
+		}
+	}()
+	cancel := make(chan struct{})
+	ended := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-h.stop.cancel:
+		case <-rep.Stopped():
+			if rep.StopReason() == task.Cancelled {
+				log.Info("the server cancelled the task")
+			} else {
+				log.Warn("the server gave the task up (silence for too long, its own time limit, or deleted); it is stopped")
+			}
+		case <-ended:
+			return
+		}
+		close(cancel)
+	}()
+	defer func() { close(ended); <-watched }()
+	return h.engine.Run(h.stop.jobs, cancel, t, rep)
+}
+
+func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
+	r := &h.cfg.Runner
+	o := report.Options{
+		Client: h.client, TaskID: t.ID, Started: began, Secrets: append(taskSecrets(t), h.secrets...),
+		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
+		BatchSize: r.LogReportBatchSize, StateInterval: r.StateReportInterval,
+		Instruments: h.in, Log: h.log,
+	}
+	if h.summary {
+		s, err := report.NewSummaries(h.http, h.instance+"/api/actions_pipeline/", t.String("run_id"), t.String("gitea_runtime_token"))
+		if err != nil {
+			h.log.Warn("step summaries are not uploaded", "task", t.ID, "error", err)
+			return o
+		}
+		o.Summaries = s
+	}
+	return o
+}
+
+// mirrored is t with the mirror in place of GitHub.
+func (h *handler) mirrored(t *task.Task) *task.Task {
+	const key = "gitea_default_actions_url"
+	if h.cfg.Runner.GithubMirror == "" || strings.TrimSuffix(t.String(key), "/") != "https://github.com" {
+		return t
+	}
+	clone := *t
+	clone.Context = maps.Clone(t.Context)
+	clone.Context[key] = h.cfg.Runner.GithubMirror
+	return &clone
+}
+
+// taskSecrets are the values that a task's log must not show.
+func taskSecrets(t *task.Task) []string {
+	secrets := []string{t.String("token"), t.String("gitea_runtime_token")}
+	for _, value := range t.Secrets {
+		secrets = append(secrets, value)
+	}
+	return secrets
+}
+
+// runnerSecrets are the values of the runner itself that no job's log must show:
+// passwords of proxies, and what the operator gives to steps as a secret.
+func runnerSecrets(cfg *config.Config, environ []string) []string {
+	var secrets []string
+	for name, value := range cfg.Runner.Envs {
+		if config.SecretName(name) {
+			secrets = append(secrets, value)
+		}
+	}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			continue
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				secrets = append(secrets, password)
+			}
+		}
+	}
+	return secrets
+}

@@ -1,0 +1,305 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"otelrunner/otel"
+	"otelrunner/runner/action"
+	"otelrunner/runner/config"
+	"otelrunner/runner/gitea"
+	"otelrunner/runner/job"
+	"otelrunner/runner/label"
+	"otelrunner/runner/poll"
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/host"
+)
+
+// ServeOptions configure Serve. Config and Log are required.
+type ServeOptions struct {
+	Config  *config.Config
+	Version string
+
+	// Once ends Serve after one task; an ephemeral runner always does.
+	Once bool
+
+	// Environ is the environment of the process, in the form of os.Environ.
+	Environ []string
+
+	// Log writes the runner's own log. It is also sent by OTLP where that is
+	// on.
+	Log slog.Handler
+
+	// Stops asks to stop, a further time to stop faster; see the README's
+	// section on shutdown. The end of Serve's context is a first request.
+	Stops <-chan struct{}
+
+	// Ready, if set, is called once the server has accepted the runner, with
+	// the address of the metrics server, which is nil when it is off.
+	Ready func(metrics net.Addr)
+}
+
+// Serve takes and runs tasks until it is asked to stop, and returns when all have
+// ended and are reported. Its error wraps ErrUnregistered where the runner has
+// to be registered (again); nil means that nothing was left undone.
+func Serve(ctx context.Context, o ServeOptions) (err error) {
+	reg, warnings, err := loadRegistration(o.Config.Runner.File)
+	if err != nil {
+		return err
+	}
+	labels, err := servedLabels(o.Config, reg)
+	if err != nil {
+		return err
+	}
+	providers, err := otel.NewProviders(ctx, otel.ProvidersOptions{
+		Endpoint: o.Config.Otel.Endpoint, Protocol: o.Config.Otel.Protocol, Namespace: o.Config.Metrics.Namespace,
+		Version: o.Version, InstanceID: reg.UUID, Log: slog.New(o.Log),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := providers.Shutdown(context.WithoutCancel(ctx)); e != nil {
+			slog.New(o.Log).Warn("the last telemetry could not be sent", "error", e)
+		}
+	}()
+	s := &service{
+		ServeOptions: o, reg: reg, labels: labels, providers: providers,
+		log:       slog.New(providers.LogHandler(o.Log)),
+		readiness: otel.NewReadiness(o.Config.Metrics.ReadinessGrace + o.Config.Runner.FetchIntervalMax),
+	}
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	return s.run(ctx)
+}
+
+func loadRegistration(file string) (*gitea.Registration, []string, error) {
+	reg, warnings, err := gitea.LoadRegistration(file)
+	if err != nil {
+		return nil, nil, &explained{err.Error(), errors.Join(ErrUnregistered, err)}
+	}
+	return reg, warnings, nil
+}
+
+// servedLabels are the configuration's, else the registration's.
+func servedLabels(cfg *config.Config, reg *gitea.Registration) (label.List, error) {
+	from, texts := "runner.labels", cfg.Runner.Labels
+	if len(texts) == 0 {
+		from, texts = cfg.Runner.File, reg.Labels
+	}
+	labels, err := label.ParseList(texts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	if len(labels) == 0 {
+		return nil, fmt.Errorf("%s: a runner without labels gets no jobs; set runner.labels", from)
+	}
+	return labels, nil
+}
+
+// service is one run of Serve.
+type service struct {
+	ServeOptions
+	reg       *gitea.Registration
+	labels    label.List
+	providers *otel.Providers
+	readiness *otel.Readiness
+	log       *slog.Logger
+	in        *otel.Instruments
+	http      *http.Client
+	client    *gitea.Client
+
+	mu     sync.Mutex
+	undone []error // reports that were not delivered
+}
+
+func (s *service) run(ctx context.Context) error {
+	cfg := s.Config
+	in, err := otel.NewInstruments(s.providers.MeterProvider(), otel.InstrumentOptions{
+		Namespace: cfg.Metrics.Namespace, Version: s.Version, Name: s.reg.Name, Capacity: cfg.Runner.Capacity,
+	})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	s.in = in
+	defer func() { _ = in.Close() }() // the providers end anyway
+	metrics, end, err := s.serveMetrics(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := s.connect(); err != nil {
+		return err
+	}
+	defer s.client.CloseIdleConnections()
+
+	stop := newShutdown(ctx, s.Stops, cfg.Runner.ShutdownTimeout, s.log)
+	defer stop.end()
+	defer context.AfterFunc(stop.fetching, s.readiness.Draining)()
+
+	engine, err := s.engine(stop.fetching)
+	if err != nil {
+		return err
+	}
+	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
+		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
+	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
+	if err != nil {
+		if errors.Is(err, errStopping) {
+			return nil
+		}
+		return err
+	}
+	if s.Ready != nil {
+		s.Ready(metrics)
+	}
+	return s.poll(stop, engine, caps)
+}
+
+// serveMetrics starts the metrics server where it is on. end ends it.
+func (s *service) serveMetrics(ctx context.Context) (addr net.Addr, end func(), err error) {
+	m := &s.Config.Metrics
+	if !m.Enabled {
+		return nil, func() {}, nil
+	}
+	server, err := otel.StartServer(otel.ServerOptions{
+		Addr: m.Addr, WebConfigFile: m.WebConfigFile, Gatherer: s.providers.Gatherer(), Readiness: s.readiness, Log: s.log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.log.Info("metrics are served", "address", server.Addr().String())
+	return server.Addr(), func() {
+		if err := server.Shutdown(context.WithoutCancel(ctx)); err != nil {
+			s.log.Warn("end the metrics server", "error", err)
+		}
+	}, nil
+}
+
+func (s *service) connect() (err error) {
+	r := &s.Config.Runner
+	s.http, err = gitea.NewHTTPClient(gitea.HTTPOptions{Insecure: r.Insecure, CAFile: r.CAFile})
+	if err != nil {
+		return err
+	}
+	watchServer(s.http, s.readiness)
+	s.client, err = gitea.New(gitea.Options{
+		Instance: s.reg.Address, UUID: s.reg.UUID, Token: s.reg.Token, Version: s.Version, HTTPClient: s.http,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.File, err)
+	}
+	return nil
+}
+
+// engine builds what runs jobs.
+func (s *service) engine(ctx context.Context) (*job.Runner, error) {
+	return newEngine(ctx, engineOptions{
+		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
+		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
+		providers: s.providers, log: s.log,
+	})
+}
+
+// poll takes tasks until the end.
+func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities) error {
+	r := &s.Config.Runner
+	h := &handler{
+		cfg: s.Config, engine: engine, client: s.client, in: s.in, log: s.log, stop: stop,
+		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
+		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
+	}
+	p := poll.New(poll.Options{
+		Fetcher: s.client, Handler: h.handle, Capacity: r.Capacity,
+		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
+		Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, RetryAfter: gitea.RetryAfter,
+		Meter: pollMeter{s.in}, Log: s.log,
+	})
+	err := p.Run(stop.fetching)
+	if errors.Is(err, poll.ErrUnregistered) {
+		err = &explained{err.Error(), ErrUnregistered}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Info("runner ends")
+	return errors.Join(append([]error{err}, s.undone...)...)
+}
+
+func (s *service) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.undone = append(s.undone, err)
+}
+
+// engineOptions are what Serve and Exec build their engines from.
+type engineOptions struct {
+	cfg       *config.Config
+	env       map[string]string // for every step, stronger than runner.envs
+	labels    label.List
+	name      string
+	version   string
+	environ   []string
+	owner     map[string]string
+	transport http.RoundTripper
+	providers *otel.Providers // nil: no traces
+	workspace string          // the folder of which host workspaces begin as a copy; "": empty
+	log       *slog.Logger
+}
+
+func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
+	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
+	if err != nil {
+		return nil, fmt.Errorf("host sandbox: %w", err)
+	}
+	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
+	var onHost sandbox.Provider = hosts
+	if o.workspace != "" {
+		onHost = filling{hosts, o.workspace}
+	}
+	env := maps.Clone(o.cfg.Runner.Envs)
+	maps.Copy(env, o.env)
+	options := job.Options{
+		Name: o.name, Version: o.version, Labels: o.labels,
+		Providers: map[label.Scheme]sandbox.Provider{
+			label.Host:   onHost,
+			label.Docker: refusing{"Jobs of docker:// labels cannot be run yet: this runner has no container sandbox; give the label the scheme host, or run the job on another runner"},
+			label.Wasm:   refusing{"Jobs of wasm labels cannot be run yet: this runner has no WebAssembly sandbox; give the label the scheme host, or run the job on another runner"},
+		},
+		Actions: actions, Env: env, Owner: o.owner, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+	}
+	if o.providers != nil {
+		options.Tracer = o.providers.Tracer()
+	}
+	return job.New(options), nil
+}
+
+// refusing stands for a sandbox that there is not yet.
+type refusing struct{ sentence string }
+
+func (r refusing) Open(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
+	return nil, &explained{r.sentence, sandbox.ErrUnsupported}
+}
+
+// actionsDir is where fetched actions are kept.
+func actionsDir(cfg *config.Config) string {
+	if cfg.Runner.ActionsDir != "" {
+		return cfg.Runner.ActionsDir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil { // no HOME, as under some service managers
+		cache = filepath.Join(os.TempDir(), fmt.Sprintf("otelrunner-%d", os.Getuid()))
+	}
+	return filepath.Join(cache, "otelrunner", "actions")
+}
