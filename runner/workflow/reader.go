@@ -15,7 +15,7 @@ import (
 // Bounds on what a file may unfold to when its aliases are followed.
 const (
 	maxVisits = 500_000 // nodes
-	maxDepth  = 100       // levels
+	maxDepth  = 100     // levels
 )
 
 // reader walks the YAML nodes of one file and collects what is wrong. It goes

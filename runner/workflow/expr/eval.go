@@ -64,8 +64,11 @@ func (e *evaluator) compute(n *node) (value, int, error) {
 	case opLiteral:
 		return n.val, sizeOf(n.val), nil
 	case opName:
-		x, key := e.c.lookup(n.name)
-		v := toValue(x, origin{nil, key})
+		x, _ := lookupMap(e.c.Values, n.name)
+		v := toValue(x, origin{})
+		if v.kind == kindArray {
+			v.arr.from = origin{nil, fold(n.name)}
+		}
 		return v, sizeOf(v), nil
 	case opCall:
 		return n.fn.call(e, n)
@@ -154,13 +157,26 @@ func child(of, key value) (value, bool) {
 		if !ok {
 			return value{}, false
 		}
-		return toValue(x, origin{identity(of.obj), fold(name)}), true
+		v := toValue(x, origin{})
+		if v.kind == kindArray {
+			v.arr.from = origin{identity(of.obj), fold(name)}
+		}
+		return v, true
 	}
 	i := indexOf(key, len(of.arr.items))
 	if i < 0 {
 		return value{}, false
 	}
-	return toValue(of.arr.items[i], origin{&of.arr.items[0], formatNumber(float64(i))}), true
+	return item(of.arr, i), true
+}
+
+// item is the ith value of a list.
+func item(a *array, i int) value {
+	v := toValue(a.items[i], origin{})
+	if v.kind == kindArray {
+		v.arr.from = origin{&a.items[0], formatNumber(float64(i))}
+	}
+	return v
 }
 
 // filter applies a key to every item of a filtered array; items that have no

@@ -88,16 +88,6 @@ func run(n *node, src string, c *Context, limit int) (value, error) {
 	return e.eval(n)
 }
 
-// lookup finds a context and a name for it that is the same however it was
-// spelled.
-func (c *Context) lookup(name string) (any, string) {
-	if v, ok := c.Values[name]; ok {
-		return v, fold(name)
-	}
-	v, _ := lookupMap(c.Values, name)
-	return v, fold(name)
-}
-
 func (c *Context) context(name string) bool {
 	if c.Allow != nil {
 		return c.Allow.context(name)

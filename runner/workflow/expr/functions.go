@@ -85,15 +85,15 @@ func callContains(e *evaluator, n *node) (value, int, error) {
 	if err != nil || in.kind == kindObject {
 		return boolValue(false), smallSize, err
 	}
-	item, err := e.eval(n.kids[1])
+	what, err := e.eval(n.kids[1])
 	if err != nil {
 		return value{}, 0, err
 	}
 	if in.primitive() {
-		return boolResult(item.primitive() && containsFold(in.text(), item.text()))
+		return boolResult(what.primitive() && containsFold(in.text(), what.text()))
 	}
-	for i, x := range in.arr.items {
-		if equal(item, toValue(x, origin{&in.arr.items[0], formatNumber(float64(i))})) {
+	for i := range in.arr.items {
+		if equal(what, item(in.arr, i)) {
 			return boolResult(true)
 		}
 	}

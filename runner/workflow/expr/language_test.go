@@ -66,6 +66,8 @@ var language = []struct {
 	{"arr.*", []any{"zero", 1.0, true, nil, map[string]any{"k": "v"}}}, {"arr.*.k", []any{"v"}}, {"obj.*[0]", []any{"x"}}, {"obj.list.*", []any{"x", "y"}}, {"text.*", []any{}},
 	{"join(obj.list.*, '+')", "x+y"}, {"contains(github.event.labels.*.name, 'BUG')", true}, {"env.PATH", "q"}, {"env.Path", "p"}, {"env.path", nil}, {"vars.COLOR", "red"}, {"GitHub.SHA", "abc"},
 	{"obj.list == obj.list", true}, {"obj.empty == obj.empty", true}, {"obj.empty == arr2", false}, {"fromJSON('[]') == fromJSON('[]')", false}, {"github == GITHUB", true}, {"obj.* == obj.*", false},
+	{"'ａ' > '😊'", true}, {"'😊' > 'z'", true}, {"'ß' == 'SS'", false}, {"'ﬀ' == 'FF'", false}, {"'\u212a' == 'k'", false},
+	{"fromJSON('[[],[]]')[0] == fromJSON('[[],[]]')[0]", false},
 	// endsWith
 	{"endsWith('abcdef', 'DEF')", true}, {"endsWith('abcdef', 'abc')", false}, {"endsWith('abc', '')", true}, {"endsWith(1234, 34)", true}, {"endsWith('x', null)", true},
 	{"endsWith(arr, 'x')", false}, {"endsWith('x', arr)", false}, {"endsWith('ΟΔΟΣ', 'δος')", true}, {"endsWith('ſ', 's')", false},

@@ -57,6 +57,9 @@ func TestDeepJSON(t *testing.T) {
 	if _, err := expr.Eval("toJSON(cycle)", &expr.Context{Values: map[string]any{"cycle": cycle}}); err == nil {
 		t.Error("a cycle was written")
 	}
+	if got := string(expr.MarshalResult(cycle)); got != "null" {
+		t.Errorf("a cycle became %.50s", got)
+	}
 }
 
 func TestManyParentheses(t *testing.T) {
