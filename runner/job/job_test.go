@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"otelrunner/runner/action"
 	"otelrunner/runner/job"
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
@@ -50,6 +51,16 @@ func run(t testing.TB, o job.Options, tk *task.Task, cancel <-chan struct{}) (*j
 	return rec, rec.Outcome(result)
 }
 
+// fetcher returns what finds actions, with a cache of the test's own.
+func fetcher(t testing.TB) *action.Fetcher {
+	t.Helper()
+	f, err := action.New(action.Options{Dir: t.TempDir(), Attempts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // TestCases runs every case of testdata on the host sandbox.
 func TestCases(t *testing.T) {
 	cases, err := jobtest.Load(os.DirFS("testdata"))
@@ -61,7 +72,10 @@ func TestCases(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			c.SkipUnless(t)
-			_, got := run(t, options(t, c.WithFiles(p)), c.Task(int64(i+1)), nil)
+			c.Serve(t)
+			o := options(t, c.WithFiles(p))
+			o.Actions = fetcher(t)
+			_, got := run(t, o, c.Task(int64(i+1)), nil)
 			c.Check(t, got)
 		})
 	}

@@ -166,8 +166,11 @@ func (j *jobRun) result() task.Result {
 	case errors.Is(cause, errJobTimeout):
 		j.rows.errorf("The job has run for longer than its limit of %s.", minutes(j.timeout))
 		return task.Failure
-	case cause != nil:
+	case errors.Is(cause, errCancelled):
 		j.rows.errorf("The job was cancelled.")
+		return task.Cancelled
+	case cause != nil:
+		j.rows.errorf("The job was ended because the runner stops.")
 		return task.Cancelled
 	case !j.scope.failed:
 		return task.Success

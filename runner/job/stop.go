@@ -34,6 +34,11 @@ func (l life) stopped() bool { return l.soft.Err() != nil }
 func newLife(ctx context.Context, cancel <-chan struct{}, timeout, cleanup time.Duration) (l life, release func()) {
 	hard, endHard := context.WithCancelCause(ctx)
 	soft, endSoft := context.WithCancelCause(hard)
+	select {
+	case <-cancel: // before the first step can begin
+		endSoft(errCancelled)
+	default:
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

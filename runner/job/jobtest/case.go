@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"otelrunner/runner/action/actiontest"
 	"otelrunner/runner/task"
 
 	"go.yaml.in/yaml/v4"
@@ -22,17 +23,18 @@ import (
 // Case is one workflow and what it comes to. The package comment says what the
 // fields mean.
 type Case struct {
-	File     string                    `yaml:"-"`
-	Name     string                    `yaml:"name"`
-	OS       string                    `yaml:"os"`
-	Needs    []string                  `yaml:"needs"`
-	Workflow string                    `yaml:"workflow"`
-	GitHub   map[string]any            `yaml:"github"`
-	Secrets  map[string]string         `yaml:"secrets"`
-	Vars     map[string]string         `yaml:"vars"`
-	Jobs     map[string]map[string]any `yaml:"jobs"`
-	Files    map[string]string         `yaml:"files"`
-	Want     Want                      `yaml:"want"`
+	File     string                       `yaml:"-"`
+	Name     string                       `yaml:"name"`
+	OS       string                       `yaml:"os"`
+	Needs    []string                     `yaml:"needs"`
+	Workflow string                       `yaml:"workflow"`
+	GitHub   map[string]any               `yaml:"github"`
+	Secrets  map[string]string            `yaml:"secrets"`
+	Vars     map[string]string            `yaml:"vars"`
+	Jobs     map[string]map[string]any    `yaml:"jobs"`
+	Files    map[string]string            `yaml:"files"`
+	Repos    map[string]map[string]string `yaml:"repos"`
+	Want     Want                         `yaml:"want"`
 }
 
 // Want is what a case must come to.
@@ -118,6 +120,31 @@ func (c *Case) SkipUnless(t testing.TB) {
 			t.Skipf("needs %s", program)
 		}
 	}
+}
+
+// Serve serves the case's repositories of actions for the rest of the test and
+// makes them what the task's actions are resolved against. Without any it does
+// nothing.
+func (c *Case) Serve(t testing.TB) {
+	t.Helper()
+	if len(c.Repos) == 0 {
+		return
+	}
+	s := actiontest.NewServer()
+	t.Cleanup(s.Close)
+	for name, files := range c.Repos {
+		repo, tag, ok := strings.Cut(name, "@")
+		if !ok {
+			t.Fatalf("repos: %q needs a tag, as in owner/name@v1", name)
+		}
+		r := s.Repo(repo)
+		r.Tag(tag, r.Commit(actiontest.Text(files)))
+	}
+	c.GitHub = maps.Clone(c.GitHub)
+	if c.GitHub == nil {
+		c.GitHub = map[string]any{}
+	}
+	c.GitHub["gitea_default_actions_url"] = s.URL
 }
 
 // Task returns the case as a server would hand it out, with that id.
