@@ -178,8 +178,8 @@ func TestInputValues(t *testing.T) {
 
 func TestCheckInputs(t *testing.T) {
 	in := []workflow.Input{{Name: "who", Type: "string", Required: true}, {Name: "level", Type: "choice", Options: []string{"a", "b"}}, {Name: "d", Required: true, Default: "x", Type: "string"}}
-	err := workflow.CheckInputs(in, map[string]any{"levle": "a", "level": "c"})
-	want := "input \"level\": expected one of a, b, found \"c\"\ninput \"who\" is required and was not given\nthe workflow has no input \"levle\"; did you mean \"level\"?"
+	err := workflow.CheckInputs(in, map[string]any{"lvel": "a", "level": "c"})
+	want := "input \"level\": expected one of a, b, found \"c\"\ninput \"who\" is required and was not given\nthe workflow has no input \"lvel\"; did you mean \"level\"?"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}

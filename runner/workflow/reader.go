@@ -14,7 +14,7 @@ import (
 
 // Bounds on what a file may unfold to when its aliases are followed.
 const (
-	maxVisits = 500_000 // nodes
+	maxVisits = 200_000 // nodes
 	maxDepth  = 100     // levels
 )
 
@@ -360,11 +360,11 @@ func (r *reader) plainAt(n *yaml.Node, path string, depth int) any {
 	switch d.Kind {
 	case yaml.SequenceNode:
 		items := make([]any, 0, len(d.Content))
-		for i, c := range d.Content {
+		for _, c := range d.Content {
 			if r.full {
 				break
 			}
-			items = append(items, r.plainAt(c, fmt.Sprintf("%s[%d]", path, i), depth+1))
+			items = append(items, r.plainAt(c, path, depth+1))
 		}
 		return items
 	case yaml.MappingNode:

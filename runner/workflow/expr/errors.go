@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -69,7 +70,8 @@ func clip(s string) string {
 
 // at moves an error of an expression to where that expression stands in a text.
 func at(err error, offset int) error {
-	if e, ok := err.(*Error); ok && e.Pos >= 0 {
+	var e *Error
+	if errors.As(err, &e) && e.Pos >= 0 {
 		e.Pos += offset
 		e.Offset += offset
 	}

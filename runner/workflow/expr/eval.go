@@ -65,7 +65,7 @@ func (e *evaluator) compute(n *node) (value, int, error) {
 		return n.val, sizeOf(n.val), nil
 	case opName:
 		x, _ := lookupMap(e.c.Values, n.name)
-		v := toValue(x, origin{})
+		v := toValue(x)
 		if v.kind == kindArray {
 			v.arr.from = origin{nil, fold(n.name)}
 		}
@@ -157,7 +157,7 @@ func child(of, key value) (value, bool) {
 		if !ok {
 			return value{}, false
 		}
-		v := toValue(x, origin{})
+		v := toValue(x)
 		if v.kind == kindArray {
 			v.arr.from = origin{identity(of.obj), fold(name)}
 		}
@@ -172,7 +172,7 @@ func child(of, key value) (value, bool) {
 
 // item is the ith value of a list.
 func item(a *array, i int) value {
-	v := toValue(a.items[i], origin{})
+	v := toValue(a.items[i])
 	if v.kind == kindArray {
 		v.arr.from = origin{&a.items[0], formatNumber(float64(i))}
 	}
@@ -184,7 +184,7 @@ func item(a *array, i int) value {
 func (e *evaluator) filter(n *node, of []any, key value) ([]any, error) {
 	out := []any{}
 	for _, x := range of {
-		v := toValue(x, origin{})
+		v := toValue(x)
 		if v.primitive() {
 			continue
 		}
@@ -211,7 +211,7 @@ func (e *evaluator) star(n *node) (value, int, error) {
 		return filteredValue(out), arraySize(out), err
 	}
 	for _, x := range of.arr.items {
-		if out, err = e.spread(n, out, toValue(x, origin{})); err != nil {
+		if out, err = e.spread(n, out, toValue(x)); err != nil {
 			return value{}, 0, err
 		}
 	}

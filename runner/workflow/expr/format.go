@@ -19,11 +19,11 @@ func callFormat(e *evaluator, n *node) (value, int, error) {
 	for rest := format; rest != ""; {
 		brace := strings.IndexAny(rest, "{}")
 		if brace < 0 {
-			b.add(rest)
+			b.put(rest)
 			break
 		}
 		if brace+1 < len(rest) && rest[brace+1] == rest[brace] {
-			b.add(rest[:brace+1])
+			b.put(rest[:brace+1])
 			rest = rest[brace+2:]
 			continue
 		}
@@ -36,7 +36,7 @@ func callFormat(e *evaluator, n *node) (value, int, error) {
 			return value{}, 0, e.fail(n, "The following format string references more arguments than were supplied: "+clip(format),
 				fmt.Sprintf("{%d} is used and %d given", arg, len(args)), nil)
 		}
-		b.add(rest[:brace])
+		b.put(rest[:brace])
 		if err := e.formatArg(n, b, args, arg, spec); err != nil {
 			return value{}, 0, err
 		}

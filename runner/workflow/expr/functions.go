@@ -123,9 +123,9 @@ func callJoin(e *evaluator, n *node) (value, int, error) {
 	b := e.builder(n)
 	for i, x := range list.arr.items {
 		if i > 0 {
-			b.add(sep)
+			b.put(sep)
 		}
-		if err := b.add(toValue(x, origin{}).text()); err != nil {
+		if err := b.add(toValue(x).text()); err != nil {
 			return value{}, 0, err
 		}
 	}
@@ -193,16 +193,21 @@ type builder struct {
 
 func (e *evaluator) builder(n *node) *builder { return &builder{e: e, n: n, size: stringHeader} }
 
-// add appends s; once it has failed, it fails always.
-func (b *builder) add(s string) error {
+// put appends s, unless there is an error already; err then says so.
+func (b *builder) put(s string) {
 	if b.err != nil {
-		return b.err
+		return
 	}
 	b.size += sizeOfString(s) - stringHeader
 	if b.e.live+b.size > b.e.limit {
 		b.err = b.e.tooLarge(b.n)
-		return b.err
+		return
 	}
 	b.WriteString(s)
-	return nil
+}
+
+// add is put, with the error.
+func (b *builder) add(s string) error {
+	b.put(s)
+	return b.err
 }

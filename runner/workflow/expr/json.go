@@ -44,7 +44,7 @@ func (w *jsonWriter) write(x any, depth int) error {
 	if depth > maxJSONDepth {
 		return errDepth
 	}
-	v := toValue(x, origin{})
+	v := toValue(x)
 	switch v.kind {
 	case kindNull:
 		return w.add("null")
@@ -172,7 +172,7 @@ func callFromJSON(e *evaluator, n *node) (value, int, error) {
 		}
 		return value{}, 0, e.fail(n, "Error parsing fromJSON: "+err.Error(), hint, err)
 	}
-	return toValue(x, origin{}), r.used, nil
+	return toValue(x), r.used, nil
 }
 
 // DecodeJSON reads one JSON text into nil, bool, float64, string, []any and

@@ -170,13 +170,13 @@ func opOf(raw string) op {
 }
 
 // binary reads an operand and every operator after it that binds stronger than
-// min.
-func (p *parser) binary(min int) (*node, error) {
+// outer.
+func (p *parser) binary(outer int) (*node, error) {
 	left, err := p.unary()
 	if err != nil {
 		return nil, err
 	}
-	for b := binding(p.tok); b > min; b = binding(p.tok) {
+	for b := binding(p.tok); b > outer; b = binding(p.tok) {
 		t := p.tok
 		if err := p.advance(); err != nil {
 			return nil, err

@@ -61,7 +61,7 @@ func filteredValue(its []any) value {
 }
 
 // toValue reads a Go value. Types that no JSON has are taken by their text.
-func toValue(x any, from origin) value {
+func toValue(x any) value {
 	switch x := x.(type) {
 	case nil:
 		return value{}
@@ -76,23 +76,23 @@ func toValue(x any, from origin) value {
 	case int64:
 		return numberValue(float64(x))
 	case []any:
-		return value{kind: kindArray, arr: &array{items: x, from: from}}
+		return value{kind: kindArray, arr: &array{items: x}}
 	case []string:
 		items := make([]any, len(x))
 		for i, s := range x {
 			items[i] = s
 		}
-		return value{kind: kindArray, arr: &array{items: items, from: from}}
+		return value{kind: kindArray, arr: &array{items: items}}
 	case json.Number:
 		return numberValue(parseNumber(string(x)))
 	}
 	if isObject(x) {
 		return objectValue(x)
 	}
-	return otherValue(x, from)
+	return otherValue(x)
 }
 
-func otherValue(x any, from origin) value {
+func otherValue(x any) value {
 	v := reflect.ValueOf(x)
 	switch v.Kind() {
 	case reflect.Bool:
@@ -110,7 +110,7 @@ func otherValue(x any, from origin) value {
 		for i := range items {
 			items[i] = v.Index(i).Interface()
 		}
-		return value{kind: kindArray, arr: &array{items: items, from: from}}
+		return value{kind: kindArray, arr: &array{items: items}}
 	}
 	return stringValue(fmt.Sprint(x))
 }
@@ -178,20 +178,20 @@ func (v value) number() float64 {
 }
 
 // Truthy reports whether `if: x` would run.
-func Truthy(x any) bool { return toValue(x, origin{}).truthy() }
+func Truthy(x any) bool { return toValue(x).truthy() }
 
 // Text is x as ${{ x }} inserts it into a text: null gives "", a number its
 // shortest form of at most 15 digits, a list "Array", an object "Object".
-func Text(x any) string { return toValue(x, origin{}).text() }
+func Text(x any) string { return toValue(x).text() }
 
 // KindOf names what x is to an expression: "Null", "Boolean", "Number",
 // "String", "Array" or "Object".
-func KindOf(x any) string { return toValue(x, origin{}).kind.String() }
+func KindOf(x any) string { return toValue(x).kind.String() }
 
 // Equal reports whether `a == b` holds, with all of its coercions; lists and
 // objects are equal only to themselves.
-func Equal(a, b any) bool { return equal(toValue(a, origin{}), toValue(b, origin{})) }
+func Equal(a, b any) bool { return equal(toValue(a), toValue(b)) }
 
 // Number is x as a comparison with a number sees it: null, false and "" are 0,
 // a text is read as a number (0x and 0o forms too), anything else is NaN.
-func Number(x any) float64 { return toValue(x, origin{}).number() }
+func Number(x any) float64 { return toValue(x).number() }
