@@ -89,8 +89,9 @@ func (e environment) ensureHome(fallback string) string {
 	return home
 }
 
-// setTemp sets what Windows has for TMPDIR.
+// setTemp sets where programs put their temporary files.
 func (e environment) setTemp(folder string) {
+	e.set("TMPDIR", folder)
 	if runtime.GOOS == "windows" {
 		e.set("TEMP", folder)
 		e.set("TMP", folder)

@@ -16,7 +16,6 @@ type job struct {
 	folder    string // everything that the job may leave behind
 	workspace string
 	temp      string
-	tmp       string // TMPDIR
 	lock      *lock
 	env       environment
 	tree      jobTree

@@ -76,5 +76,6 @@ func groupBase() string                    { return "" }
 func makeGroup(_, _ string) (group, error) { return nil, errors.ErrUnsupported }
 func oldGroup(string) group                { return nil }
 func groupRefused(error) bool              { return false }
-func adoptOrphans()                        {}
+func adoptOrphans() bool                   { return false }
+func childless() bool                      { return false }
 func reapOrphans(<-chan struct{}, proc)    {}

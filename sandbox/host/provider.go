@@ -141,8 +141,13 @@ func makeRoot(root string) (string, error) {
 	return real, nil
 }
 
-// Open makes the folders of a job: ROOT/ID/work/REPOSITORY, temp and tmp, for
-// this user only.
+// tempFolder is Info.Temp and TMPDIR, in the job's folder beside the workspace.
+// They are one, and nothing lies between, because making and removing folders is
+// most of what an empty job costs.
+const tempFolder = "_temp"
+
+// Open makes the folders of a job, ROOT/ID/REPOSITORY and ROOT/ID/_temp, for this
+// user only.
 func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := refuse(spec); err != nil {
 		return nil, err
@@ -165,8 +170,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		return nil, errors.Join(err, j.release())
 	}
 	j.env = p.base.clone()
-	j.env.set("TMPDIR", j.tmp)
-	j.env.setTemp(j.tmp)
+	j.env.setTemp(j.temp)
 	j.env.setAll(spec.Env)
 	j.tree, err = p.processes.open(spec.ID)
 	if err != nil {
@@ -217,7 +221,7 @@ func validID(id string) bool {
 // repositoryName is the last part of owner/name as the name of a folder.
 func repositoryName(repository string) string {
 	name := path.Base(filepath.ToSlash(repository))
-	if name == "." || name == ".." || name == "/" || !filepath.IsLocal(name) {
+	if name == "." || name == ".." || name == "/" || name == tempFolder || !filepath.IsLocal(name) {
 		return "workspace"
 	}
 	return name
@@ -232,11 +236,10 @@ func (j *job) makeFolders(ctx context.Context, repository string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return diskError("make the job's folder", j.folder, err)
 	}
-	j.workspace = filepath.Join(j.folder, "work", repository)
-	j.temp = filepath.Join(j.folder, "temp")
-	j.tmp = filepath.Join(j.folder, "tmp")
-	for _, folder := range []string{j.workspace, j.temp, j.tmp} {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
+	j.workspace = filepath.Join(j.folder, repository)
+	j.temp = filepath.Join(j.folder, tempFolder)
+	for _, folder := range []string{j.folder, j.workspace, j.temp} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
 			return errors.Join(diskError("make the job's folder", folder, err), j.removeFolder(ctx))
 		}
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"time"
 
@@ -9,8 +10,17 @@ import (
 )
 
 // adoptOrphans makes this process the parent of its descendants' orphans
-// (prctl(2), PR_SET_CHILD_SUBREAPER), so that none gets out of sight.
-func adoptOrphans() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+// (prctl(2), PR_SET_CHILD_SUBREAPER), so that none gets out of sight. It reports
+// whether that worked.
+func adoptOrphans() bool { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == nil }
+
+// childless reports, at the price of one system call, that this process has no
+// children, living or dead.
+func childless() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
+}
 
 // reapPeriod is how often adopted zombies are looked for.
 const reapPeriod = 2 * time.Second

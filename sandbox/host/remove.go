@@ -48,8 +48,8 @@ func removeTree(ctx context.Context, root string) error {
 }
 
 // portions is how many levels of folders are removed one entry at a time; the
-// job's folder has its repository's entries at the third.
-const portions = 4
+// job's folder has its repository's entries at the second.
+const portions = 3
 
 // removeEntries is os.RemoveAll in portions, so that it can be ended.
 func removeEntries(ctx context.Context, path string, levels int) error {

@@ -35,6 +35,9 @@ type group interface {
 type processes struct {
 	base string // where control groups are made, "" for nowhere
 	self proc
+	// adopts says that orphans come to this process: whatever lives of a job
+	// descends from one of its children.
+	adopts bool
 
 	// refused is set when the system does not let processes start in groups.
 	refused atomic.Bool
@@ -45,8 +48,7 @@ type processes struct {
 }
 
 func newProcesses(groups bool) *processes {
-	adoptOrphans()
-	p := &processes{self: selfStat()}
+	p := &processes{self: selfStat(), adopts: adoptOrphans()}
 	if base := groupBase(); groups && base != "" && probeGroup(base) {
 		p.base = base
 	}
@@ -246,7 +248,10 @@ func (t *tree) destroy(ctx context.Context) error {
 	defer t.processes.closed()
 	ctx, cancel := context.WithTimeout(ctx, destroyTime)
 	defer cancel()
-	err := t.processes.kill(ctx, t.group, t.suspect, t.running)
+	var err error
+	if !t.processes.adopts || !childless() {
+		err = t.processes.kill(ctx, t.group, t.suspect, t.running)
+	}
 	if err == nil && t.group != nil {
 		err = t.group.remove()
 	}
@@ -339,7 +344,7 @@ const (
 // the others are looked for and ancestry stays as it is. waited is the process
 // that another goroutine waits for.
 func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, waited int) error {
-	if g != nil {
+	if g != nil && g.populated() { // to kill an empty one takes long
 		_ = g.kill() // what it cannot kill is found below
 	}
 	stopped := map[int]bool{}

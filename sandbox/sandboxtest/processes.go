@@ -103,7 +103,7 @@ func testCancel(t *testing.T, h Harness) {
 			if tree.beats && b.read("beat") == "" {
 				t.Fatal("the process never ran")
 			}
-			if b.beats("beat") {
+			if b.beats("beat", soon) {
 				t.Error("a process of the tree lives on")
 			}
 			want(t, "the next command", b.sh("echo fine"), "fine")
@@ -126,7 +126,7 @@ func testCancel(t *testing.T, h Harness) {
 		b.sh("(" + heartbeat("beat") + ") > /dev/null 2>&1 &")
 		b.waitFor("beat")
 		b.cancelled(b.script("echo x > up; sleep 60"))
-		want(t, "the earlier command's process lives", b.beats("beat"), true)
+		want(t, "the earlier command's process lives", b.beats("beat", late), true)
 	})
 }
 
@@ -180,7 +180,7 @@ func testBackground(t *testing.T, h Harness) {
 			t.Errorf("Run took %v", d)
 		}
 		b.waitFor("beat")
-		want(t, "it lives on", b.beats("beat"), true)
+		want(t, "it lives on", b.beats("beat", late), true)
 	})
 	t.Run("one that writes on is neither killed nor heard", func(t *testing.T) {
 		b := h.open(t)
@@ -198,7 +198,7 @@ func testBackground(t *testing.T, h Harness) {
 		}
 		heard := out.String()
 		want(t, "its own output", strings.Contains(heard, "mine\n"), true)
-		want(t, "the background process lives on", b.beats("beat"), true)
+		want(t, "the background process lives on", b.beats("beat", late), true)
 		want(t, "it is heard after Run", out.String() != heard, false)
 	})
 	t.Run("the last lines of a tee", func(t *testing.T) {
@@ -255,7 +255,7 @@ func testClose(t *testing.T, h Harness) {
 				return info.Size()
 			}
 			before := size()
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(soon)
 			if size() != before {
 				t.Error("a process has outlived the job")
 			}

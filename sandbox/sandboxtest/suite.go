@@ -175,12 +175,25 @@ func (b *box) waitFor(path string) {
 	b.t.Fatalf("%s has not appeared", path)
 }
 
-// beats reports whether a file that a loop appends to still grows.
-func (b *box) beats(path string) bool {
-	before := b.read(path)
-	time.Sleep(200 * time.Millisecond)
-	return b.read(path) != before
+// beats reports whether a file that a loop appends to still grows, as soon as it
+// does, or after limit.
+func (b *box) beats(path string, limit time.Duration) bool {
+	before, end := b.read(path), time.Now().Add(limit)
+	for b.read(path) == before {
+		if time.Now().After(end) {
+			return false
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return true
 }
+
+// soon is how long a process must be silent to be taken for dead, and late how
+// long a living one may need on a busy machine.
+const (
+	soon = 200 * time.Millisecond
+	late = 10 * time.Second
+)
 
 // heartbeat is a shell loop that appends to a file until it is killed.
 func heartbeat(path string) string {
