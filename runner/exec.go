@@ -49,9 +49,11 @@ type ExecOptions struct {
 	// the repository's folder, and those steps are passed over.
 	Checkout bool
 
-	// Out takes the log, in colours if Color is set.
-	Out   io.Writer
-	Color bool
+	// Out takes the log, in colours if Color is set, with what the engine says
+	// of each step (its script, shell and environment) if Verbose is set.
+	Out     io.Writer
+	Color   bool
+	Verbose bool
 
 	// Stops cancels the run; a second one kills what runs.
 	Stops <-chan struct{}
@@ -89,7 +91,7 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 		return task.Failure, err
 	}
 	x := &execution{ExecOptions: o, plan: plan, engine: engine, stop: stop, labels: labels,
-		screen: &screen{out: o.Out, color: o.Color}, done: map[string]task.Need{}}
+		screen: &screen{out: o.Out, color: o.Color, verbose: o.Verbose}, done: map[string]task.Need{}}
 	return x.run(), nil
 }
 

@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -14,9 +15,10 @@ import (
 
 // screen writes the log of jobs for a person. It is safe for concurrent use.
 type screen struct {
-	out   io.Writer
-	color bool
-	mu    sync.Mutex
+	out     io.Writer
+	color   bool
+	verbose bool // what the engine says of each step is shown, too
+	mu      sync.Mutex
 }
 
 // The colours, as SGR parameters.
@@ -65,8 +67,14 @@ var rowStyles = []struct{ prefix, mark, color string }{
 	{job.RowGroup, "▾ ", bold},
 }
 
+// sgr are the sequences that set colours. The engine colours scripts with them.
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // line writes one row.
 func (s *screen) line(row string) {
+	if !s.color {
+		row = sgr.ReplaceAllString(row, "")
+	}
 	if strings.HasPrefix(row, job.RowEndGroup) {
 		return
 	}
@@ -111,18 +119,65 @@ type terminal struct {
 
 	mu      sync.Mutex
 	outputs map[string]string
+	fold    fold
+	after   fold // what follows folded
 }
+
+// fold says what of a group is shown.
+type fold int
+
+const (
+	open   fold = iota // everything
+	fresh              // as open, but a group that comes next is the engine's
+	setup              // as open, but all groups are the engine's
+	folded             // faults only, until the group ends
+)
 
 var _ job.Sink = (*terminal)(nil)
 
 func newTerminal(s *screen, titles, secrets []string, outputs map[string]string) *terminal {
-	return &terminal{screen: s, masker: report.NewMasker(secrets...), titles: titles, outputs: outputs, began: map[int]time.Time{}}
+	return &terminal{screen: s, masker: report.NewMasker(secrets...), titles: titles, outputs: outputs, began: map[int]time.Time{}, fold: setup}
 }
 
 func (t *terminal) Row(_ time.Time, line string) {
 	for part := range strings.SplitSeq(t.masker.Mask(line), "\n") {
-		t.screen.line(part)
+		if t.shown(part) {
+			t.screen.line(part)
+		}
 	}
+}
+
+// shown reports whether a row is: the group with which the engine begins a step
+// or a job (its script, its shell, its environment) is folded away, as the page
+// of a server shows it.
+func (t *terminal) shown(row string) bool {
+	if t.screen.verbose {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.fold == folded && strings.HasPrefix(row, job.RowEndGroup):
+		t.fold = t.after
+		return false
+	case t.fold == folded:
+		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning)
+	case t.fold != open && strings.HasPrefix(row, job.RowGroup):
+		t.fold, t.after = folded, t.fold
+		if t.after == fresh {
+			t.after = open
+		}
+		return false
+	case t.fold == fresh:
+		t.fold = open
+	}
+	return true
+}
+
+func (t *terminal) unfold(f fold) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fold = f
 }
 
 func (t *terminal) title(i int) string {
@@ -134,10 +189,12 @@ func (t *terminal) title(i int) string {
 
 func (t *terminal) StepStarted(i int, at time.Time) {
 	t.began[i] = at
+	t.unfold(fresh)
 	t.screen.printf("  %s %s\n", t.screen.paint(cyan, "●"), t.screen.paint(bold, t.title(i)))
 }
 
 func (t *terminal) StepFinished(i int, r task.Result, at time.Time) {
+	t.unfold(open)
 	began, ran := t.began[i]
 	text := fmt.Sprintf("%s %s", marks[r].sign, t.title(i))
 	if ran {

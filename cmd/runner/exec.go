@@ -37,6 +37,7 @@ func (p *program) execCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "var", Usage: "set a variable of the vars context: `NAME=VALUE`"},
 			&cli.StringSliceFlag{Name: "input", Usage: "set an input: `NAME=VALUE`"},
 			&cli.StringSliceFlag{Name: "env", Usage: "set an environment variable of every step: `NAME=VALUE`, or NAME as for secrets"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each step's script, shell and environment, too", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "checkout", Usage: "begin with empty workspaces and run the workflow's checkout steps", DisableDefaultText: true},
 		},
 		Action: p.exec,
@@ -57,7 +58,7 @@ func (p *program) exec(c *cli.Context) error {
 	o := runner.ExecOptions{
 		Config: &cfg.Config, Version: programVersion(), Environ: p.environ, Log: p.logHandler(cfg.Log),
 		File: c.Args().First(), Dir: ".", Job: c.String("job"), EventName: c.String("event-name"),
-		Checkout: c.Bool("checkout"), Out: p.stdout, Color: p.colors(),
+		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Out: p.stdout, Color: p.colors(),
 	}
 	if err := p.execValues(c, &o); err != nil {
 		return err

@@ -1,0 +1,184 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"otelrunner/runner/gitea/giteatest"
+)
+
+// binary is the program, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "runner-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "runner")
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	build := exec.Command("go", "build", "-ldflags", "-X main.version=1.2.3-test", "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// rig is a folder in which the program is run, and a server.
+type rig struct {
+	t      *testing.T
+	dir    string
+	server *giteatest.Server
+	url    string
+	env    []string
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir()}
+	r.env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(r.dir, "home"), "LANG=C.UTF-8",
+		"OTELRUNNER_HOST_WORKDIR_PARENT=" + filepath.Join(t.TempDir(), "work"), "SystemRoot=" + os.Getenv("SystemRoot"),
+	}
+	return r
+}
+
+// withServer starts a server for the rig.
+func (r *rig) withServer(o giteatest.Options) *rig {
+	r.t.Helper()
+	r.server = giteatest.New(o)
+	r.t.Cleanup(r.server.Close)
+	url, err := r.server.Start()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.url = url
+	return r
+}
+
+func (r *rig) write(name, text string) string {
+	r.t.Helper()
+	file := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return file
+}
+
+// process is the program, running.
+type process struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr safeBuffer
+	ended          chan struct{}
+	err            error
+}
+
+// safeBuffer may be read while it is written to.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (r *rig) start(args ...string) *process {
+	r.t.Helper()
+	p := &process{t: r.t, ended: make(chan struct{})}
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.Dir, p.cmd.Env = r.dir, r.env
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	r.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// wait returns the exit code.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		p.t.Fatalf("the program does not end; it said:\n%s%s", p.stdout.String(), p.stderr.String())
+	}
+	var exit *exec.ExitError
+	switch {
+	case p.err == nil:
+		return 0
+	case errors.As(p.err, &exit):
+		return exit.ExitCode()
+	}
+	p.t.Fatal(p.err)
+	return -1
+}
+
+// run runs the program to its end.
+func (r *rig) run(args ...string) (stdout, stderr string, code int) {
+	r.t.Helper()
+	p := r.start(args...)
+	code = p.wait()
+	return p.stdout.String(), p.stderr.String(), code
+}
+
+func (r *rig) register(args ...string) {
+	r.t.Helper()
+	all := append([]string{"register", "--instance", r.url, "--token", giteatest.DefaultToken, "--name", "e2e", "--labels", "linux:host"}, args...)
+	if _, stderr, code := r.run(all...); code != 0 {
+		r.t.Fatalf("register: exit code %d: %s", code, stderr)
+	}
+}
+
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func contains(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s lacks %q:\n%s", what, part, text)
+		}
+	}
+}
