@@ -318,6 +318,18 @@ runs:
 	s.Action("o/circle", map[string]string{"action.yml": "runs: {using: composite, steps: [{uses: o/circle@v1}]}"})
 	wantError(t, newJob(t, f, options).Prepare(t.Context(), []string{"o/circle@v1"}), "o/circle@v1: composite actions nest deeper than 10")
 
+	// Ten levels are GitHub's bound.
+	s.Action("o/level10", map[string]string{"action.yml": nodeAction})
+	for level := 9; level >= 0; level-- {
+		s.Action(fmt.Sprint("o/level", level), map[string]string{
+			"action.yml": fmt.Sprintf("runs: {using: composite, steps: [{uses: o/level%d@v1}]}", level+1),
+		})
+	}
+	if err := newJob(t, f, options).Prepare(t.Context(), []string{"o/level1@v1"}); err != nil {
+		t.Errorf("ten levels: %v", err)
+	}
+	wantError(t, newJob(t, f, options).Prepare(t.Context(), []string{"o/level0@v1"}), "o/level10@v1: composite actions nest deeper")
+
 	err := newJob(t, f, options).Prepare(t.Context(), []string{"o/none@v1", "o/leaf@v1", "bad", "o/leaf@v7"})
 	wantError(t, err, "o/none@v1: the repository", `"bad" has no @ref`, `o/leaf@v7: `+s.URL+`/o/leaf has no tag or branch "v7"`)
 }

@@ -37,6 +37,13 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.err.Error() }
 func (e *remoteError) Unwrap() error { return e.err }
 
+// transferError is what went wrong between here and the server, rather than what
+// the server said.
+type transferError struct{ err error }
+
+func (e *transferError) Error() string { return e.err.Error() }
+func (e *transferError) Unwrap() error { return e.err }
+
 // maxRetryWait bounds one pause.
 const maxRetryWait = 30 * time.Second
 
@@ -57,7 +64,7 @@ func (r *remote) retry(ctx context.Context, g *guard, f func() error) error {
 			return context.Cause(ctx)
 		}
 		if failure := g.takeFailure(); failure != nil {
-			err = failure
+			err = &transferError{failure}
 		}
 		kind := classify(err)
 		if kind != remoteAway || attempt >= o.Attempts {
@@ -82,14 +89,22 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unwrapGit opens the library's wrappers, which hide what they wrap.
+// unwrapGit opens the library's wrappers, which hide what they wrap, and the
+// HTTP client's, which repeats the address.
 func unwrapGit(err error) error {
+	var (
+		unexpected *plumbing.UnexpectedError
+		permanent  *plumbing.PermanentError
+		request    *url.Error
+	)
 	for {
-		switch e := err.(type) {
-		case *plumbing.UnexpectedError:
-			err = e.Err
-		case *plumbing.PermanentError:
-			err = e.Err
+		switch {
+		case errors.As(err, &unexpected):
+			err = unexpected.Err
+		case errors.As(err, &permanent):
+			err = permanent.Err
+		case errors.As(err, &request):
+			err = request.Err
 		default:
 			return err
 		}
@@ -121,10 +136,10 @@ func classify(err error) remoteKind {
 		return remoteBroken
 	}
 	var (
-		network net.Error
-		request *url.Error
+		transfer *transferError
+		network  net.Error
 	)
-	if errors.As(err, &network) || errors.As(err, &request) || cutShort(err) {
+	if errors.As(err, &transfer) || errors.As(err, &network) || cutShort(err) {
 		return remoteAway
 	}
 	return remoteBroken

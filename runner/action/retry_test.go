@@ -69,10 +69,11 @@ func TestClassify(t *testing.T) {
 		},
 		remoteAway: {
 			status(500), status(502), status(503), status(429), status(408), errRefused, io.ErrUnexpectedEOF,
-			&url.Error{Op: "Get", Err: io.EOF}, &net.DNSError{IsTemporary: true}, plumbing.NewUnexpectedError(errRefused), errStalled,
+			&url.Error{Op: "Get", Err: io.EOF}, &net.DNSError{IsTemporary: true}, &transferError{errors.New("stream error")}, plumbing.NewUnexpectedError(errRefused), errStalled,
 		},
 		remoteBroken: {
-			status(400), status(501), errTooLarge, errNotGit, &net.DNSError{IsNotFound: true}, errors.New("invalid pkt-len"),
+			status(400), status(501), errTooLarge, errNotGit, &net.DNSError{IsNotFound: true}, errors.New("invalid pkt-len"), &transferError{errTooLarge},
+			&url.Error{Op: "Get", Err: errors.New("http redirect: too many redirects")},
 			&url.Error{Op: "Get", Err: x509.UnknownAuthorityError{}},
 		},
 	} {

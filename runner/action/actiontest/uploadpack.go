@@ -79,7 +79,7 @@ func (r *Repo) advertise(w http.ResponseWriter, _ io.Reader) error {
 func (r *Repo) uploadPack(w http.ResponseWriter, body io.Reader) error {
 	s := r.snapshot()
 	req := packp.NewUploadPackRequest()
-	if err := req.UploadRequest.Decode(body); err != nil {
+	if err := req.Decode(body); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
