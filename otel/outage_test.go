@@ -8,12 +8,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 func TestOutageWarnsOnce(t *testing.T) {
@@ -90,6 +92,38 @@ func TestShutdownIsBounded(t *testing.T) {
 			t.Errorf("%d failures counted, want the one in flight and the last", n)
 		}
 		// The bubble fails the test if a goroutine is left.
+	})
+}
+
+// stuckSpans is the same for spans, whose processor gives an export a context
+// that outlives the shutdown.
+type stuckSpans struct{ returned *atomic.Int32 }
+
+func (e stuckSpans) ExportSpans(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
+	defer e.returned.Add(1)
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (stuckSpans) Shutdown(context.Context) error { return nil }
+
+func TestShutdownCutsWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		abort, cancel := context.WithCancel(t.Context())
+		o := &outage{log: discard(), abort: abort}
+		var returned atomic.Int32
+		tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spanExporter{stuckSpans{&returned}, o}))
+		p := &Providers{outage: o, abort: cancel, tracers: tp, shutdowns: []func(context.Context) error{tp.Shutdown}}
+		_, span := p.Tracer().Start(t.Context(), "job")
+		span.End()
+
+		start := time.Now()
+		if err := p.Shutdown(context.Background()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want that the time was over", err)
+		}
+		synctest.Wait()
+		if d := time.Since(start); d != ShutdownTimeout || returned.Load() != 1 {
+			t.Errorf("after %s %d exports have ended, want 1 after %s", d, returned.Load(), ShutdownTimeout)
+		}
 	})
 }
 

@@ -59,18 +59,14 @@ func newHTTPReceiver(t *testing.T) *receiver {
 	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, req *http.Request) {
 		var m coltrace.ExportTraceServiceRequest
 		if decode(t, req, &m) {
-			r.mu.Lock()
-			r.spans = append(r.spans, m.GetResourceSpans()...)
-			r.mu.Unlock()
+			r.keepSpans(m.GetResourceSpans())
 		}
 		answer(w, &coltrace.ExportTraceServiceResponse{})
 	})
 	mux.HandleFunc("POST /v1/logs", func(w http.ResponseWriter, req *http.Request) {
 		var m collogs.ExportLogsServiceRequest
 		if decode(t, req, &m) {
-			r.mu.Lock()
-			r.logs = append(r.logs, m.GetResourceLogs()...)
-			r.mu.Unlock()
+			r.keepLogs(m.GetResourceLogs())
 		}
 		answer(w, &collogs.ExportLogsServiceResponse{})
 	})
@@ -112,6 +108,18 @@ func (r *receiver) keepMetrics(m []*metricspb.ResourceMetrics) {
 	r.metrics = m
 }
 
+func (r *receiver) keepSpans(s []*tracepb.ResourceSpans) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spans = append(r.spans, s...)
+}
+
+func (r *receiver) keepLogs(l []*logspb.ResourceLogs) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logs = append(r.logs, l...)
+}
+
 type grpcMetrics struct {
 	colmetrics.UnimplementedMetricsServiceServer
 	r *receiver
@@ -122,7 +130,26 @@ func (g grpcMetrics) Export(_ context.Context, m *colmetrics.ExportMetricsServic
 	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }
 
-// newGRPCReceiver takes metrics only.
+type grpcTraces struct {
+	coltrace.UnimplementedTraceServiceServer
+	r *receiver
+}
+
+func (g grpcTraces) Export(_ context.Context, m *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
+	g.r.keepSpans(m.GetResourceSpans())
+	return &coltrace.ExportTraceServiceResponse{}, nil
+}
+
+type grpcLogs struct {
+	collogs.UnimplementedLogsServiceServer
+	r *receiver
+}
+
+func (g grpcLogs) Export(_ context.Context, m *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
+	g.r.keepLogs(m.GetResourceLogs())
+	return &collogs.ExportLogsServiceResponse{}, nil
+}
+
 func newGRPCReceiver(t *testing.T) *receiver {
 	r := &receiver{}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,6 +158,8 @@ func newGRPCReceiver(t *testing.T) *receiver {
 	}
 	s := grpc.NewServer()
 	colmetrics.RegisterMetricsServiceServer(s, grpcMetrics{r: r})
+	coltrace.RegisterTraceServiceServer(s, grpcTraces{r: r})
+	collogs.RegisterLogsServiceServer(s, grpcLogs{r: r})
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {

@@ -1,0 +1,206 @@
+package otel
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// collectorBinary is RUNNER_OTELCOL, or what .ci/otelcol/build has built.
+func collectorBinary(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("RUNNER_OTELCOL")
+	if path == "" {
+		path = cachedCollector(t)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no collector to test with: run .ci/otelcol/build once, or set RUNNER_OTELCOL (%v)", err)
+	}
+	return path
+}
+
+func cachedCollector(t *testing.T) string {
+	t.Helper()
+	sum := sha256.New()
+	for _, name := range []string{"builder.yaml", "go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join("..", ".ci", "otelcol", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.Write(data)
+	}
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			t.Skipf("no collector to test with: %v", err)
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(cache, "otelrunner", "tools", "otelcol-"+hex.EncodeToString(sum.Sum(nil))[:12])
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+const collectorConfig = "../otel-collector.yaml"
+
+// TestCollector runs a real collector with the configuration that operators are
+// given.
+func TestCollector(t *testing.T) {
+	binary := collectorBinary(t)
+	t.Run("validate", func(t *testing.T) { validateConfig(t, binary) })
+	t.Run("signals", func(t *testing.T) { passSignals(t, binary) })
+}
+
+func validateConfig(t *testing.T, binary string) {
+	out, err := exec.CommandContext(t.Context(), binary, "validate", "--config", collectorConfig).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// passSignals sends all three signals through the collector: what it shows to
+// Prometheus is what the runner shows itself, and all of it reaches the backend.
+func passSignals(t *testing.T, binary string) {
+	clearEnv(t)
+	backend := newGRPCReceiver(t)
+	grpcAddr, httpAddr, promAddr := freeAddr(t), freeAddr(t), freeAddr(t)
+
+	cmd := exec.Command(binary, "--config", collectorConfig, "--set", "service.telemetry.metrics.level=none")
+	cmd.Env = append(os.Environ(), "COLLECTOR_GRPC="+grpcAddr, "COLLECTOR_HTTP="+httpAddr,
+		"COLLECTOR_PROMETHEUS="+promAddr, "BACKEND_ENDPOINT="+strings.TrimPrefix(backend.URL, "http://"))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		_ = cmd.Process.Signal(os.Interrupt)
+		kill := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		defer kill.Stop()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("collector: %v\n%s", err, output.String())
+		}
+	}
+	t.Cleanup(stop)
+	eventually(t, "the collector listens", func() error {
+		c, err := net.Dial("tcp", httpAddr)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	})
+
+	p, in, url := started(t, ProvidersOptions{Endpoint: "http://" + httpAddr, InstanceID: "uuid-1"})
+	ctx, span := p.Tracer().Start(t.Context(), "job")
+	record(ctx, in)
+	slog.New(p.LogHandler(&recorder{})).InfoContext(ctx, "hello")
+	span.End()
+	own := scrape(t, url)
+	if err := p.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+
+	var shown map[string]family
+	eventually(t, "the collector shows the metrics", func() error {
+		resp, err := http.Get("http://" + promAddr + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || !bytes.Contains(body, []byte("act_runner_info{")) {
+			return fmt.Errorf("%w: %s", err, body)
+		}
+		return nil
+	})
+	shown = scrape(t, "http://"+promAddr)
+	delete(shown, "target_info")
+	if a, b := slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(shown)); !slices.Equal(a, b) {
+		t.Fatalf("families differ (-runner +collector):\n%s", cmp.Diff(a, b))
+	}
+	for name, f := range own {
+		if name == "act_runner_uptime_seconds" {
+			continue
+		}
+		if d := cmp.Diff(f, withoutLabels(shown[name])); d != "" {
+			t.Errorf("%s differs (-runner +collector):\n%s", name, d)
+		}
+	}
+
+	stop() // flushes
+	backend.mu.Lock()
+	defer backend.mu.Unlock()
+	if got := translate(t, backend.metrics); len(got) != len(own) {
+		t.Errorf("%d families reach the backend, want %d", len(got), len(own))
+	}
+	if bytes.Contains(output.Bytes(), []byte("deprecated")) {
+		t.Errorf("the configuration has what will be gone:\n%s", output.String())
+	}
+	if len(backend.spans) != 1 || len(backend.logs) != 1 {
+		t.Errorf("%d spans and %d log records reach the backend, want one each\n%s", len(backend.spans), len(backend.logs), output.String())
+	}
+}
+
+// withoutLabels drops what a collector adds to each series.
+func withoutLabels(f family) family {
+	out := f
+	out.Series = map[string]sample{}
+	for labels, s := range f.Series {
+		var kept []string
+		for l := range strings.SplitSeq(strings.Trim(labels, "{}"), ",") {
+			if name, _, _ := strings.Cut(l, "="); name != "job" && name != "instance" && !strings.HasPrefix(name, "otel_scope_") {
+				kept = append(kept, l)
+			}
+		}
+		out.Series["{"+strings.Join(kept, ",")+"}"] = s
+	}
+	return out
+}
+
+// eventually waits for something outside of this process.
+func eventually(t *testing.T, what string, f func() error) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within 20 s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}
