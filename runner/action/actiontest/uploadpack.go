@@ -1,6 +1,7 @@
 package actiontest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,6 +83,10 @@ func (r *Repo) uploadPack(w http.ResponseWriter, body io.Reader) error {
 	if err := req.Decode(body); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
+	haves, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("read what the client has: %w", err)
+	}
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 	for _, want := range req.Wants {
 		if !s.allows(want) {
@@ -103,6 +108,10 @@ func (r *Repo) uploadPack(w http.ResponseWriter, body io.Reader) error {
 		if err := lines.Flush(); err != nil {
 			return err
 		}
+	}
+	// Git asks for the shallow list alone first.
+	if !bytes.Contains(haves, []byte("done")) {
+		return nil
 	}
 	if err := lines.Encodef("NAK\n"); err != nil {
 		return err
