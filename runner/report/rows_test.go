@@ -235,6 +235,45 @@ func TestAServerThatHasForeignRows(t *testing.T) {
 	})
 }
 
+// Rows that were not part of the request do not count as what the server has.
+func TestForeignRowsBeforeABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sink{rows: make([]string, 100)}
+		r := report.New(t.Context(), report.Options{Client: c, TaskID: 1, MaxWaiting: 8 << 20})
+		// Ten rows fill a request; fifteen are there when it leaves.
+		for i := range 15 {
+			r.Row(time.Now(), fmt.Sprint(i, strings.Repeat("-", 50<<10)))
+		}
+		if err := r.Finish(context.Background(), task.Success); err != nil {
+			t.Fatal(err)
+		}
+		got := c.rows[100:]
+		if len(got) != 6 || !strings.HasPrefix(got[0], "10-") || !strings.HasPrefix(got[4], "14-") {
+			t.Errorf("%d rows after the foreign ones, want 10 to 14 and the seal's", len(got))
+		}
+	})
+}
+
+// A server that answers well and takes nothing is not asked without a pause.
+func TestAServerThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sink{log: func(req *runnerv1.UpdateLogRequest) error {
+			req.Rows = nil
+			return nil
+		}}
+		r := report.New(t.Context(), report.Options{Client: c, TaskID: 1})
+		r.Row(time.Now(), "x")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := r.Finish(ctx, task.Success); err == nil {
+			t.Error("Finish gave no error")
+		}
+		if c.calls < 5 || c.calls > 15 {
+			t.Errorf("%d calls in a minute", c.calls)
+		}
+	})
+}
+
 // A single row that no request is small enough for does not hold up the log.
 func TestARowThatIsTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
