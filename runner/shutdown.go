@@ -56,12 +56,12 @@ func newShutdown(ctx context.Context, stops <-chan struct{}, timeout time.Durati
 		if !s.after(timeout, stops) {
 			return
 		}
-		log.Info("stopping: running jobs are cancelled, their cleanup steps run")
+		log.Info("stopping: jobs that still run are cancelled, their cleanup steps run")
 		close(s.cancel)
 		if !s.wait(stops, nil, nil) {
 			return
 		}
-		log.Warn("stopping: running jobs are killed")
+		log.Warn("stopping: jobs that still run are killed")
 		killJobs(errKilled)
 		if !s.wait(stops, nil, nil) {
 			return
