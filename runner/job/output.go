@@ -20,6 +20,7 @@ type output struct {
 	stopToken string // commands are not obeyed until it comes
 	warned    map[string]bool
 
+	now      time.Time // when the piece came that is being looked at
 	effects  effects
 	panicked any
 }
@@ -27,8 +28,9 @@ type output struct {
 // newOutput returns an output for one program of a step.
 func newOutput(r rows, m *matchers, readFile func(string) ([]byte, error), unsecure bool) *output {
 	m.reset()
-	o := &output{rows: r, matchers: m, readFile: readFile, unsecure: unsecure, echo: r.debug}
-	o.lines.emit = o.line
+	o := &output{matchers: m, readFile: readFile, unsecure: unsecure, echo: r.debug}
+	r.at = &o.now
+	o.rows, o.lines.emit = r, o.line
 	return o
 }
 
@@ -44,12 +46,14 @@ func (o *output) Write(p []byte) (n int, err error) {
 	if o.panicked != nil {
 		return len(p), nil
 	}
+	o.now = time.Now()
 	return o.lines.Write(p)
 }
 
 // close writes the last line, and panics again with what Write has caught.
 func (o *output) close() {
 	if o.panicked == nil {
+		o.now = time.Now()
 		o.lines.Close()
 	}
 	if o.panicked != nil {
@@ -64,10 +68,10 @@ func (o *output) line(line []byte, rest bool) {
 		}
 	}
 	if p, ok := o.matchers.match(line); ok {
-		o.rows.sink.Row(time.Now(), p.row(string(stripColours(line))))
+		o.rows.sink.Row(o.now, p.row(string(stripColours(line))))
 		return
 	}
-	o.rows.sink.Row(time.Now(), harmless(line))
+	o.rows.sink.Row(o.now, harmless(line))
 }
 
 // obey does what a command says and reports whether there is one of its name
@@ -78,7 +82,7 @@ func (o *output) obey(c command, line []byte) bool {
 			return false
 		}
 		o.stopToken = ""
-		o.rows.sink.Row(time.Now(), harmless(line))
+		o.rows.sink.Row(o.now, harmless(line))
 		return true
 	}
 	do := commandFunc(c.name)
@@ -86,7 +90,7 @@ func (o *output) obey(c command, line []byte) bool {
 		return false
 	}
 	if o.echo && !silent[c.name] {
-		o.rows.sink.Row(time.Now(), harmless(line))
+		o.rows.sink.Row(o.now, harmless(line))
 	}
 	if err := do(o, &c); err != nil {
 		// Not the line: it may hold what should have been masked.
@@ -196,7 +200,7 @@ func (o *output) stopCommands(c *command) error {
 		return fmt.Errorf("the token must be a word that is no command, best a random one, found %s", excerpt(token))
 	}
 	o.stopToken = token
-	o.rows.sink.Row(time.Now(), "::stop-commands::"+token)
+	o.rows.sink.Row(o.now, "::stop-commands::"+token)
 	return nil
 }
 

@@ -11,6 +11,15 @@ import (
 type rows struct {
 	sink  Sink
 	debug bool // whether debug rows are shown
+	// at is when what is written came; nil is now.
+	at *time.Time
+}
+
+func (r rows) now() time.Time {
+	if r.at != nil {
+		return *r.at
+	}
+	return time.Now()
 }
 
 // printf writes a row, or several where the text has several lines.
@@ -42,7 +51,7 @@ func (r rows) endGroup() { r.write(RowEndGroup, "") }
 // write gives each line of text its own row. Lines of a plain text are made
 // harmless, since a part of the text may come from outside.
 func (r rows) write(prefix, text string) {
-	now := time.Now()
+	now := r.now()
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.TrimSuffix(text, "\n")
 	for line := range strings.SplitSeq(text, "\n") {
