@@ -221,8 +221,9 @@ type Command struct {
 	// value, they share one pipe and the order of writes is the program's.
 	// A slow Writer slows the program; nothing is dropped. The command ends
 	// when its first process ends: what that one wrote has been written when
-	// Run returns, and the output of processes that it leaves in the
-	// background is read on until the job ends, and dropped. A Writer's error
+	// Run returns, and what others write in the tenth of a second after. The
+	// output of processes that it leaves in the background is then read on
+	// until the job ends, and dropped. A Writer's error
 	// is ignored; it gets no more.
 	Stdout, Stderr io.Writer
 

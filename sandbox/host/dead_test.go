@@ -68,6 +68,60 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
+// TestDelegated runs a part of the suite as a user to whom a control group was
+// delegated, as a systemd unit with Delegate=yes has one.
+func TestDelegated(t *testing.T) {
+	if os.Getenv("HOST_TEST_DELEGATED") != "" {
+		s := open(t, provider(t, host.Options{}), sandbox.Spec{})
+		defer closeBox(t, s)
+		if details := strings.Join(s.Info().Details, " "); !strings.Contains(details, "control group") || strings.Contains(details, "may not") {
+			t.Errorf("no control group is used: %s", details)
+		}
+		if got := output(t, s, "cat /proc/self/cgroup"); !strings.Contains(got, "otelrunner-job") {
+			t.Errorf("the step runs in %s", got)
+		}
+		return
+	}
+	base := "/sys/fs/cgroup"
+	if _, err := os.Stat(base + "/cgroup.procs"); err != nil {
+		base += "/unified"
+	}
+	delegated := filepath.Join(base, fmt.Sprintf("host-test-%d", os.Getpid()))
+	inner := filepath.Join(delegated, "inner")
+	for _, dir := range []string{delegated, inner} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Skip("this user may not make control groups:", err)
+		}
+		defer func() {
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+			if err := os.Chown(filepath.Join(dir, name), nobody, nobody); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	root := t.TempDir()
+	for _, dir := range []string{root, filepath.Dir(root)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := helper(t, "TestDelegated", nobody, "HOST_TEST_DELEGATED=1", "HOME="+root, "TMPDIR="+root)
+	group, err := os.Open(inner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = group.Close() }()
+	cmd.SysProcAttr.UseCgroupFD = true
+	cmd.SysProcAttr.CgroupFD = int(group.Fd())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestDeadRunnerHelper is the runner that TestSweep kills.
 func TestDeadRunnerHelper(t *testing.T) {
 	root := os.Getenv("HOST_TEST_DEAD_ROOT")

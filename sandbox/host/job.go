@@ -21,8 +21,10 @@ type job struct {
 	tree      jobTree
 	info      sandbox.Info
 
-	// lingering counts the pipes that background processes hold open.
-	lingering sync.WaitGroup
+	// lingering are the pipes that background processes hold open, and those
+	// whose Writer was stuck when its command was killed. It belongs to the
+	// goroutine that calls Run, and Close.
+	lingering []*pump
 
 	mu     sync.Mutex
 	staged map[string]*stagedTree
@@ -45,9 +47,8 @@ func (j *job) path(name string) string {
 // start.
 func (j *job) Close(ctx context.Context) error {
 	err := j.tree.destroy(ctx)
-	if err == nil {
-		// Every holder of a pipe is dead, so their readers are at the end.
-		j.lingering.Wait()
+	for _, p := range j.lingering {
+		p.end()
 	}
 	if err := errors.Join(err, j.removeFolder(ctx)); err != nil {
 		j.lock.abandon()

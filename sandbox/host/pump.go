@@ -123,3 +123,16 @@ func (p *pump) detach() {
 	defer p.mu.Unlock()
 	p.detached = true
 }
+
+// endTime is what a pump gets to end whose pipe nobody can hold any more.
+const endTime = 200 * time.Millisecond
+
+// end ends a detached pump. What may keep it is a Writer that never returns, and
+// where pipes have no deadlines, a process that could not be killed.
+func (p *pump) end() {
+	_ = p.pipe.SetReadDeadline(time.Unix(1, 0))
+	select {
+	case <-p.done:
+	case <-time.After(endTime):
+	}
+}

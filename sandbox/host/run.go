@@ -75,12 +75,12 @@ func (j *job) run(ctx context.Context, c *sandbox.Command) (sandbox.Result, erro
 	var waitErr error
 	select {
 	case waitErr = <-exited:
-		streams.settle(&j.lingering)
+		j.lingering = append(j.lingering, streams.settle()...)
 		tree.release()
 	case <-ctx.Done():
 		cancelled = true
 		waitErr = j.stop(tree, exited, c.Grace)
-		streams.cut(&j.lingering, killTime/2)
+		j.lingering = append(j.lingering, streams.cut(killTime/2)...)
 	}
 	res.ExitCode = exitCode(cmd.ProcessState)
 	res.Usage = usage(cmd.ProcessState)

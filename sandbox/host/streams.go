@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
 	"time"
 
 	"otelrunner/sandbox"
@@ -98,20 +97,21 @@ func (s *streams) abandon() {
 
 // settle waits until all that the command wrote before it ended has been
 // written on. Processes that it left may hold the pipes open for as long as they
-// like: their readers go on, without a Writer, and are counted in lingering.
-func (s *streams) settle(lingering *sync.WaitGroup) {
+// like: their readers go on, without a Writer, and are returned.
+func (s *streams) settle() (lingering []*pump) {
 	s.stdin.stop()
 	ended := time.Now()
 	for _, p := range s.pumps {
 		if !p.settle(ended) {
-			lingering.Go(func() { <-p.done })
+			lingering = append(lingering, p)
 		}
 	}
+	return lingering
 }
 
 // cut is settle for a command whose tree has been killed: nothing more comes,
 // and a Writer that is stuck must not hold up the end for longer than limit.
-func (s *streams) cut(lingering *sync.WaitGroup, limit time.Duration) {
+func (s *streams) cut(limit time.Duration) (lingering []*pump) {
 	s.stdin.stop()
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
@@ -126,8 +126,9 @@ func (s *streams) cut(lingering *sync.WaitGroup, limit time.Duration) {
 			}
 		}
 		p.detach()
-		lingering.Go(func() { <-p.done })
+		lingering = append(lingering, p)
 	}
+	return lingering
 }
 
 // feed copies a Reader to the process's standard input.

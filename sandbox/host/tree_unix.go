@@ -214,6 +214,7 @@ func (t *tree) startInGroup(fresh func() *exec.Cmd, c *command, mark uint64) (*e
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	detach, err := t.leaf.attach(cmd)
 	if err != nil {
+		t.leaf = nil
 		return nil, nil
 	}
 	defer detach()

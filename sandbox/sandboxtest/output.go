@@ -3,6 +3,7 @@ package sandboxtest
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,9 @@ func testOutput(t *testing.T, h Harness) {
 		b := h.open(t)
 		var out bytes.Buffer
 		c := b.script("i=0; while [ $i -lt 500 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done")
-		c.Stdout, c.Stderr = &out, &out
+		// While the writer waits, much of both comes together.
+		w := &waitingWriter{to: &out}
+		c.Stdout, c.Stderr = w, w
 		b.run(c)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		want(t, "number of lines", len(lines), 1000)
@@ -101,6 +104,19 @@ func testOutput(t *testing.T, h Harness) {
 		_, res := b.run(c)
 		want(t, "exit code", res.ExitCode, 5)
 	})
+}
+
+// waitingWriter takes 20 ms for its first writes.
+type waitingWriter struct {
+	to     io.Writer
+	writes int
+}
+
+func (w *waitingWriter) Write(p []byte) (int, error) {
+	if w.writes++; w.writes < 10 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return w.to.Write(p)
 }
 
 type writerFunc func([]byte) (int, error)
