@@ -68,7 +68,7 @@ func StartServer(opts ServerOptions) (*Server, error) {
 	if err := web.Validate(opts.WebConfigFile); err != nil {
 		return nil, fmt.Errorf("metrics server: web config file %s: %w", opts.WebConfigFile, err)
 	}
-	listener, err := net.Listen("tcp", opts.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", opts.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics server: cannot listen on %s (another runner or exporter may have the port; choose another one as metrics.addr): %w", opts.Addr, err)
 	}

@@ -89,7 +89,7 @@ func TestServer(t *testing.T) {
 	if code, _ := ask(t, url+"/"); code != 404 {
 		t.Errorf("/: %d", code)
 	}
-	if resp, err := http.Post(url+"/metrics", "text/plain", strings.NewReader("x")); err != nil || resp.StatusCode != 405 {
+	if resp, err := http.Post(url+"/metrics", "text/plain", strings.NewReader("x")); err != nil || resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST /metrics: %v, %v", resp, err)
 	} else {
 		resp.Body.Close()
