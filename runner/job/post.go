@@ -116,7 +116,7 @@ func (j *jobRun) preOf(s *scope, st *workflow.Step, a *loaded) error {
 	if err != nil {
 		return err
 	}
-	u, err := j.bind(r, a, with)
+	u, _, err := j.bind(r, a, with)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (j *jobRun) outside(of *stepRun, cond, what string, run func(*stepRun) done
 	var release func()
 	r.life, release = j.life.step(survives(cond, r.exprs), 0)
 	defer release()
-	j.rows.group("%s %s", what, (&workflow.Step{Name: r.Name, Uses: r.Uses}).Title())
+	j.rows.group("%s %s", what, j.title(&r))
 	j.tellEnv(r.env)
 	j.rows.endGroup()
 	end := j.startStep(&r)
@@ -177,4 +177,13 @@ func (j *jobRun) outside(of *stepRun, cond, what string, run func(*stepRun) done
 		j.scope.failed = true
 	}
 	return d.outcome
+}
+
+// title is what a step is called in the log.
+func (j *jobRun) title(r *stepRun) string {
+	title := r.Title()
+	if text, err := expr.Interpolate(title, r.exprs); err == nil {
+		return text
+	}
+	return title
 }

@@ -108,6 +108,11 @@ func (j *jobRun) readFiles(fx *effects, paths []string, data map[string][]byte) 
 	}
 	kept := fx.env[:0]
 	for _, p := range fx.env {
+		if strings.ContainsRune(p.name+p.value, 0) {
+			j.rows.errorf("The file GITHUB_ENV has a NUL byte in %s, which no environment can hold.", excerpt(p.name))
+			fx.failed = true
+			continue
+		}
 		if why := j.refusedEnv(p.name); why != "" {
 			j.rows.warnf("The file GITHUB_ENV may not set %s: %s.", p.name, why)
 			continue
@@ -117,11 +122,14 @@ func (j *jobRun) readFiles(fx *effects, paths []string, data map[string][]byte) 
 	fx.env = kept
 }
 
-// sentence makes an error the beginning of a row.
+// sentence makes an error the beginning of a row. Names of keys and programs stay
+// as they are spelled.
 func sentence(err error) string {
 	text := err.Error()
-	if text == "" {
-		return "The step failed."
+	for _, word := range []string{"the ", "an ", "a ", "no "} {
+		if strings.HasPrefix(text, word) {
+			return strings.ToUpper(text[:1]) + text[1:]
+		}
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return text
 }

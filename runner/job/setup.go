@@ -207,6 +207,7 @@ func (j *jobRun) open() error {
 	if spec.Container, spec.Services, err = j.containers(); err != nil {
 		return err
 	}
+	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(runsOn, ", "))
 	j.rows.group("Sandbox %s for %s", picked.Scheme, picked.Name)
 	j.sandbox, err = provider.Open(j.life.soft, spec)
 	if err != nil {

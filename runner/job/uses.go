@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"otelrunner/runner/action"
@@ -19,6 +21,8 @@ type loaded struct {
 	meta *action.Metadata
 	root string // the repository's folder, or the workspace
 	dir  string // the action's folder in it
+
+	warnings []string // of its metadata, for the log
 }
 
 // use is one step's use of an action, from its pre step to its post step.
@@ -88,39 +92,52 @@ func (j *jobRun) enter(r *stepRun) (*loaded, *use, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j.rows.group("Run %s", uses)
-	j.tellMap("with", with)
-	j.tellEnv(r.env)
-	j.rows.endGroup()
 	a, err := j.load(r.life.soft, uses)
 	if err != nil {
+		j.tellUse(r, uses, with)
 		return nil, nil, err
 	}
-	u, err := j.bind(r, a, with)
-	return a, u, err
+	u, warnings, err := j.bind(r, a, with)
+	if err != nil {
+		j.tellUse(r, uses, with)
+		return nil, nil, err
+	}
+	j.tellUse(r, uses, u.inputs)
+	for _, w := range slices.Concat(a.warnings, warnings) {
+		j.rows.warnf("%s", w)
+	}
+	return a, u, nil
+}
+
+// tellUse opens a step's rows: its action, the inputs that are not empty and its
+// variables, folded.
+func (j *jobRun) tellUse(r *stepRun, uses string, inputs map[string]string) {
+	j.rows.group("Run %s", uses)
+	given := maps.Clone(inputs)
+	maps.DeleteFunc(given, func(_, value string) bool { return value == "" })
+	j.tellMap("with", given)
+	j.tellEnv(r.env)
+	j.rows.endGroup()
 }
 
 // bind gives a step the context and the inputs of its action.
-func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (*use, error) {
+func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (u *use, warnings []string, err error) {
 	r.action = actionContext{name: r.action.name, path: a.dir, ref: a.ref.Ref, repository: a.ref.Name}
 	r.exprs.Values = j.values(r.scope, r.action, r.env)
 	in := a.meta.Resolve(with)
-	for _, w := range in.Warnings {
-		j.rows.warnf("%s", w)
-	}
 	defaults := new(expr.Context)
 	*defaults = *r.exprs
 	defaults.Allow = workflow.Availability("action.inputs.<input_id>.default")
 	for name := range in.Default {
 		text, err := expr.Interpolate(in.Values[name], defaults)
 		if err != nil {
-			return nil, fmt.Errorf("the default of the input %s of %s: %w", name, a.ref, err)
+			return nil, nil, fmt.Errorf("the default of the input %s of %s: %w", name, a.ref, err)
 		}
 		in.Values[name] = text
 	}
-	u := j.useOf(r)
+	u = j.useOf(r)
 	u.inputs = in.Values
-	return u, nil
+	return u, in.Warnings, nil
 }
 
 // load brings an action into the sandbox and reads its metadata.
@@ -170,10 +187,10 @@ func (j *jobRun) loadLocal(ctx context.Context, ref action.Reference) (*loaded, 
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range meta.Warnings {
-		j.rows.warnf("%s", w)
-	}
-	return &loaded{ref: ref, meta: meta, root: j.info.Workspace, dir: j.join(j.info.Workspace, ref.Path)}, nil
+	return &loaded{
+		ref: ref, meta: meta, warnings: meta.Warnings,
+		root: j.info.Workspace, dir: j.join(j.info.Workspace, ref.Path),
+	}, nil
 }
 
 // inAction returns the path of a file of an action; its own path may climb out of
