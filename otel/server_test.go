@@ -130,8 +130,8 @@ func TestShutdownAtOnce(t *testing.T) {
 func TestSlowScraper(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	many := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "big", Help: strings.Repeat("x", 1000)}, []string{"l"})
-	for i := range 20_000 { // more than the socket buffers take
-		many.WithLabelValues(fmt.Sprintf("%d%s", i, strings.Repeat("y", 400))).Set(1)
+	for i := range 200 { // 8 MB: more than the socket buffers take
+		many.WithLabelValues(fmt.Sprintf("%d%s", i, strings.Repeat("y", 40_000))).Set(1)
 	}
 	reg.MustRegister(many)
 	s := start(t, ServerOptions{Gatherer: reg})
@@ -146,7 +146,7 @@ func TestSlowScraper(t *testing.T) {
 		}
 	}
 	code, body := ask(t, "http://"+s.Addr().String()+"/metrics")
-	if code != 200 || strings.Count(body, "\nbig{") != 20_000 {
+	if code != 200 || strings.Count(body, "\nbig{") != 200 {
 		t.Errorf("%d, %d series", code, strings.Count(body, "\nbig{"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
