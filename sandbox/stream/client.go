@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -91,17 +90,13 @@ func (c *Client) cause(err error) error {
 	case errors.Is(err, wire.ErrClosed), errors.Is(err, errSilent), errors.Is(err, errDisobeyed):
 		return fmt.Errorf("%s: %w", c.options.Peer, err)
 	case errors.As(err, &goodbye):
-		return fmt.Errorf("%s has ended: %s", c.options.Peer, line(goodbye.Reason))
+		return fmt.Errorf("%s has ended: %s", c.options.Peer, goodbye.Reason)
 	case errors.As(err, &violation):
 		return fmt.Errorf("%s does not speak the runner's protocol any more (did a step write to its standard output?): %w", c.options.Peer, err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s is gone: its stream has ended", c.options.Peer)
 	}
 	return fmt.Errorf("%s is gone: %w", c.options.Peer, err)
-}
-
-func line(text string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return r < ' ' }), " ")
 }
 
 func (c *Client) explained(cause error) error {

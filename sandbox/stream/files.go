@@ -149,7 +149,7 @@ func (c *Client) stage(ctx context.Context, name string, tree fs.FS) (string, er
 	}
 	defer s.Reset("the tree could not be sent")
 	if err := sendTree(ctx, s, tree, entries); err != nil {
-		return "", c.refused(ctx, s, err)
+		return "", c.failed(err)
 	}
 	var at string
 	err = c.answer(ctx, s, func(d *wire.Decoder) { at = d.String(wire.MaxPath) })
@@ -163,18 +163,6 @@ func (c *Client) temp() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.session.Temp
-}
-
-// refused prefers the helper's own words (no space left, …) to the error that
-// sending met because of them.
-func (c *Client) refused(ctx context.Context, s *wire.Stream, err error) error {
-	if !errors.Is(err, wire.ErrReset) {
-		return c.failed(err)
-	}
-	if status := c.answer(ctx, s, nil); status != nil {
-		return status
-	}
-	return err
 }
 
 // sendTree sends entries, gathering small ones.

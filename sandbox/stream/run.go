@@ -101,7 +101,7 @@ func (r *run) wait(ctx context.Context) (sandbox.Result, error) {
 	case <-ctx.Done():
 	}
 	grace := max(0, r.command.Grace)
-	r.stream.Cancel(grace)
+	r.stream.Cancel()
 	enough := time.AfterFunc(grace+giveUp, func() { close(drop) })
 	defer enough.Stop()
 	late := time.AfterFunc(grace+obey, func() { r.client.conn.Close(errDisobeyed) })
@@ -169,7 +169,7 @@ func (r *run) read(pieces chan<- output, drop <-chan struct{}) error {
 	for i := 0; ; i++ {
 		switch tag := wire.Record(d.Byte()); tag {
 		case wire.RecordStdout, wire.RecordStderr:
-			last = r.time(last, d.Uint(uint64(maxRun)))
+			last = r.time(last, d.Uint(maxRun))
 			buffer := d.DataInto(buffers[i%2], wire.MaxOutput)
 			if d.Err() != nil || !r.wants(d, tag) {
 				return d.Err()
@@ -238,13 +238,14 @@ func (r *run) collected(d *wire.Decoder) {
 
 const (
 	minCode, maxCode = -1, 255 // exit codes, 128 + a signal's number among them
-	maxMemory        = 1 << 60
+	maxCPU           = 1 << 56 // nanoseconds: two years
+	maxMemory        = 1 << 50
 )
 
 // ended takes the result.
 func (r *run) ended(d *wire.Decoder) error {
 	code := d.Int()
-	usage := sandbox.Usage{CPU: time.Duration(d.Uint(uint64(maxRun))), PeakMemory: int64(d.Uint(maxMemory))}
+	usage := sandbox.Usage{CPU: time.Duration(d.Uint(maxCPU)), PeakMemory: int64(d.Uint(maxMemory))}
 	status, err := wire.DecodeStatus(d)
 	if err != nil {
 		return err

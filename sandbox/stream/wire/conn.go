@@ -28,8 +28,8 @@ const (
 
 // Config are a Conn's ways.
 type Config struct {
-	// Accept takes a stream that the peer opens, in a goroutine of its own; it
-	// is waited for by Conn.Wait. nil: the peer may open none.
+	// Accept takes a stream that the peer opens, in a goroutine of its own. nil:
+	// the peer may open none.
 	Accept func(*Stream)
 }
 
@@ -39,8 +39,9 @@ type Config struct {
 type Conn struct {
 	rwc    io.ReadWriteCloser
 	config Config
-	done   chan struct{} // closed with err
-	wg     sync.WaitGroup
+	done   chan struct{}  // closed with err
+	wg     sync.WaitGroup // its own goroutines
+	calls  sync.WaitGroup // those of Config.Accept; added to with mu held, while err is nil
 
 	data    chan []byte   // encoded frames, taken by the writer
 	control chan struct{} // cap 1: something is in pending or pong
@@ -114,7 +115,14 @@ func (c *Conn) Close(err error) {
 
 // Wait waits for the connection's goroutines, after it has ended. It returns
 // only when rwc.Close ends a Read and a Write that block.
-func (c *Conn) Wait() { c.wg.Wait() }
+func (c *Conn) Wait() {
+	c.WaitAccepted()
+	c.wg.Wait()
+}
+
+// WaitAccepted waits, after the connection has ended, for the calls of
+// Config.Accept.
+func (c *Conn) WaitAccepted() { c.calls.Wait() }
 
 // Open opens a stream and sends its first data, of at most MaxPayload bytes.
 func (c *Conn) Open(ctx context.Context, first []byte) (*Stream, error) {
@@ -295,7 +303,7 @@ func (c *Conn) take(f Frame) error {
 		c.answer(binary.BigEndian.Uint64(f.Payload))
 		return nil
 	case KindGoodbye:
-		return &GoodbyeError{Reason: cut(string(f.Payload))}
+		return &GoodbyeError{Reason: clean(cut(string(f.Payload)))}
 	case KindHello:
 		return violation("it said hello twice")
 	}
@@ -331,8 +339,12 @@ func (c *Conn) accept(f Frame) error {
 	s := newStream(c, f.Stream)
 	s.buffer = append(s.buffer, f.Payload...)
 	c.streams[s.id] = s
+	c.calls.Add(1)
 	c.mu.Unlock()
-	c.wg.Go(func() { c.config.Accept(s) })
+	go func() {
+		defer c.calls.Done()
+		c.config.Accept(s)
+	}()
 	return nil
 }
 

@@ -62,8 +62,8 @@ const (
 	KindReset
 	// KindWindow gives credit: 4 bytes.
 	KindWindow
-	// KindCancel asks for the end of the command of a stream. Its payload is
-	// the grace period in milliseconds: 8 bytes.
+	// KindCancel asks for the end of the command of a stream, with the grace
+	// period that the command came with.
 	KindCancel
 	// KindPing is answered by a KindPong with the same payload: 8 bytes.
 	KindPing
@@ -138,15 +138,15 @@ func (r *FrameReader) Read() (Frame, error) {
 	return f, nil
 }
 
-// fixedSizes are the sizes of the payloads that have one.
+// checkSize checks the payloads that have a fixed size.
 func checkSize(kind Kind, size uint32) error {
 	want := size
 	switch kind {
 	case KindWindow:
 		want = 4
-	case KindCancel, KindPing, KindPong:
+	case KindPing, KindPong:
 		want = 8
-	case KindEnd:
+	case KindEnd, KindCancel:
 		want = 0
 	}
 	if size != want {

@@ -78,7 +78,7 @@ func ReadHello(r io.Reader) (Hello, error) {
 	first := make([]byte, headerSize+len(Magic))
 	n, err := io.ReadFull(r, first)
 	if err != nil || !bytes.Equal(first[headerSize:], []byte(Magic)) || first[4] != byte(KindHello) {
-		return Hello{}, noHello(first[:n], r, err)
+		return Hello{}, noHello(first[:n], err)
 	}
 	frames := NewFrameReader(io.MultiReader(bytes.NewReader(first), r))
 	f, err := frames.Read()
@@ -97,7 +97,7 @@ func ReadHello(r io.Reader) (Hello, error) {
 }
 
 // noHello quotes what came instead of a hello.
-func noHello(first []byte, _ io.Reader, err error) error {
+func noHello(first []byte, err error) error {
 	if len(first) == 0 {
 		if err == nil || errors.Is(err, io.EOF) {
 			return errors.New("it ended without a word")
@@ -186,9 +186,9 @@ func (c Command) Append(e *Encoder) {
 	e.Strings(c.Path)
 	e.String(c.Dir)
 	e.Strings(c.Collect)
-	e.Uint(uint64(max(0, c.CollectLimit)))
+	e.Uint(uint64(min(max(0, c.CollectLimit), MaxFile)))
 	e.Strings(c.Remove)
-	e.Uint(uint64(max(0, c.Grace)))
+	e.Uint(uint64(min(max(0, c.Grace), maxGrace)))
 	e.Bool(c.HasStdin)
 	e.Bool(c.HasStdout)
 	e.Bool(c.HasStderr)
@@ -213,14 +213,16 @@ func DecodeCommand(d *Decoder) Command {
 	return c
 }
 
+// maxGrace is the longest grace period.
+const maxGrace = 24 * time.Hour
+
 // AppendFiles encodes files.
 func AppendFiles(e *Encoder, files []sandbox.File) {
 	e.Uint(uint64(len(files)))
 	for _, f := range files {
 		e.String(f.Path)
 		e.Uint(uint64(f.Mode.Perm()))
-		e.Uint(uint64(len(f.Data)))
-		e.Bytes = append(e.Bytes, f.Data...)
+		e.Data(f.Data)
 	}
 }
 
@@ -389,6 +391,9 @@ func DecodeStatus(d *Decoder) (status, err error) {
 	case errorDir:
 		return &sandbox.DirError{Dir: text}, nil
 	case errorLimit:
+		if !limitNames[more] {
+			more = "other"
+		}
 		return &sandbox.LimitError{Limit: more, Text: text}, nil
 	case errorNotExist:
 		return &RemoteError{Text: text, is: fs.ErrNotExist}, nil
@@ -399,6 +404,9 @@ func DecodeStatus(d *Decoder) (status, err error) {
 	}
 	return &RemoteError{Text: text}, nil
 }
+
+// limitNames are those that a helper may name: they become labels of metrics.
+var limitNames = map[string]bool{"memory": true, "cpu": true, "output": true, "files": true, "disk": true} //nolint:gochecknoglobals // a table
 
 // clean keeps a text of the helper to one line.
 func clean(text string) string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 )
 
 // ErrReset is wrapped by the error of a stream that was ended at once.
@@ -34,7 +33,7 @@ type Stream struct {
 
 	readable chan struct{} // cap 1
 	writable chan struct{} // cap 1
-	cancel   chan time.Duration
+	cancel   chan struct{} // cap 1
 
 	mu      sync.Mutex
 	buffer  []byte // received; never longer than Window
@@ -53,7 +52,7 @@ func newStream(c *Conn, id uint32) *Stream {
 		id:       id,
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
-		cancel:   make(chan time.Duration, 1),
+		cancel:   make(chan struct{}, 1),
 		credit:   Window,
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
@@ -67,8 +66,8 @@ func (s *Stream) Number() uint32 { return s.id }
 // both directions' end.
 func (s *Stream) Context() context.Context { return s.ctx }
 
-// Cancelled gets a grace period when the peer asks for the end of the command.
-func (s *Stream) Cancelled() <-chan time.Duration { return s.cancel }
+// Cancelled gets a value when the peer asks for the end of the command.
+func (s *Stream) Cancelled() <-chan struct{} { return s.cancel }
 
 func signal(ch chan struct{}) {
 	select {
@@ -187,10 +186,7 @@ func (s *Stream) CloseWrite() {
 }
 
 // Cancel asks the peer to end the command.
-func (s *Stream) Cancel(grace time.Duration) {
-	ms := uint64(max(0, grace.Milliseconds()))
-	s.conn.sendControl(Frame{KindCancel, s.id, binary.BigEndian.AppendUint64(nil, ms)})
-}
+func (s *Stream) Cancel() { s.conn.sendControl(Frame{KindCancel, s.id, nil}) }
 
 // Reset ends the stream at once, if it is not over, and tells the peer.
 func (s *Stream) Reset(reason string) {
@@ -223,9 +219,6 @@ func (s *Stream) over() {
 	s.stop(io.EOF)
 }
 
-// maxGrace bounds a peer's idea of a grace period.
-const maxGrace = 24 * time.Hour
-
 // take handles a frame of the stream; it does not block.
 func (s *Stream) take(f Frame) error {
 	switch f.Kind {
@@ -242,7 +235,7 @@ func (s *Stream) take(f Frame) error {
 		}
 	case KindReset:
 		s.conn.forget(s.id)
-		s.fail(&resetError{reason: cut(string(f.Payload))})
+		s.fail(&resetError{reason: clean(cut(string(f.Payload)))})
 	case KindWindow:
 		s.mu.Lock()
 		s.credit += int(binary.BigEndian.Uint32(f.Payload))
@@ -253,11 +246,7 @@ func (s *Stream) take(f Frame) error {
 		}
 		signal(s.writable)
 	case KindCancel:
-		ms := binary.BigEndian.Uint64(f.Payload)
-		select {
-		case s.cancel <- time.Duration(min(ms, uint64(maxGrace/time.Millisecond))) * time.Millisecond:
-		default:
-		}
+		signal(s.cancel)
 	}
 	return nil
 }

@@ -34,6 +34,12 @@ func (e *Encoder) String(s string) {
 	e.Bytes = append(e.Bytes, s...)
 }
 
+// Data appends a byte string.
+func (e *Encoder) Data(b []byte) {
+	e.Uint(uint64(len(b)))
+	e.Bytes = append(e.Bytes, b...)
+}
+
 // Strings appends a list of strings.
 func (e *Encoder) Strings(list []string) {
 	e.Uint(uint64(len(list)))
@@ -204,6 +210,9 @@ func (d *Decoder) Map(count, limit int) map[string]string {
 	}
 	return m
 }
+
+// Rest returns all that comes after the values.
+func (d *Decoder) Rest() io.Reader { return d.r }
 
 // Reader returns what comes next as a reader of exactly size bytes: the error of
 // a stream that ends earlier is io.ErrUnexpectedEOF, for the Decoder as well.
