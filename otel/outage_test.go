@@ -196,8 +196,14 @@ func TestHangingCollector(t *testing.T) {
 
 			ctx := t.Context()
 			for name, f := range operations(in) {
-				if n := testing.AllocsPerRun(100, func() { f(ctx) }); n >= 1 {
-					t.Errorf("%s allocates %v times while the collector hangs", name, n)
+				// What the exporter allocates meanwhile is counted, too: the
+				// least of several runs is the operation's own.
+				least := testing.AllocsPerRun(100, func() { f(ctx) })
+				for tries := 0; least > 0 && tries < 100; tries++ {
+					least = min(least, testing.AllocsPerRun(100, func() { f(ctx) }))
+				}
+				if least > 0 {
+					t.Errorf("%s allocates %v times while the collector hangs", name, least)
 				}
 			}
 			for range 10_000 { // more than the queue holds

@@ -9,20 +9,22 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -126,33 +128,82 @@ func TestShutdownAtOnce(t *testing.T) {
 	}
 }
 
-// TestSlowScraper has clients that ask and never read, beside one that does.
+// A slowWriter is a client that does not read: the first write blocks until it
+// is released.
+type slowWriter struct {
+	http.ResponseWriter
+	blocked, release chan struct{}
+	once             sync.Once
+}
+
+func (w *slowWriter) Write(b []byte) (int, error) {
+	w.once.Do(func() { close(w.blocked) })
+	<-w.release
+	return w.ResponseWriter.Write(b)
+}
+
+// TestSlowScraper has clients that ask and do not read. They keep neither
+// measurements nor other scrapers from going on, and more than a bound of them
+// are turned away.
 func TestSlowScraper(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	many := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "big", Help: strings.Repeat("x", 1000)}, []string{"l"})
-	for i := range 200 { // 8 MB: more than the socket buffers take
-		many.WithLabelValues(fmt.Sprintf("%d%s", i, strings.Repeat("y", 40_000))).Set(1)
+	clearEnv(t)
+	p, in, _ := started(t, ProvidersOptions{})
+	h := newHandler(ServerOptions{Gatherer: p.Gatherer(), Readiness: NewReadiness(0), Log: discard()})
+	request := func() *http.Request { return httptest.NewRequest(http.MethodGet, "/metrics", nil) }
+
+	var wg sync.WaitGroup
+	release := make(chan struct{})
+	defer wg.Wait()
+	defer close(release)
+	slow := func() {
+		w := &slowWriter{ResponseWriter: httptest.NewRecorder(), blocked: make(chan struct{}), release: release}
+		wg.Go(func() { h.ServeHTTP(w, request()) })
+		<-w.blocked
 	}
-	reg.MustRegister(many)
-	s := start(t, ServerOptions{Gatherer: reg})
-	for range 3 {
-		c, err := net.Dial("tcp", s.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	for range maxScrapes - 1 {
+		slow()
+	}
+	record(t.Context(), in)
+	fast := httptest.NewRecorder()
+	h.ServeHTTP(fast, request())
+	if fast.Code != http.StatusOK || !strings.Contains(fast.Body.String(), "act_runner_report_log_buffer_rows 100") {
+		t.Errorf("a scrape beside slow ones: %d\n%s", fast.Code, fast.Body)
+	}
+
+	slow()
+	refused := httptest.NewRecorder()
+	h.ServeHTTP(refused, request())
+	if refused.Code != http.StatusServiceUnavailable {
+		t.Errorf("scrape %d at a time: %d, want 503", maxScrapes+1, refused.Code)
+	}
+}
+
+func TestShutdownCutsRequests(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	s, err := StartServer(ServerOptions{
+		Addr: "127.0.0.1:0", Readiness: NewReadiness(0),
+		Gatherer: prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			close(asked)
+			<-release
+			return nil, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(release)
+	wg.Go(func() {
+		if resp, err := http.Get("http://" + s.Addr().String() + "/metrics"); err == nil {
+			resp.Body.Close()
+			t.Error("the request was answered")
 		}
-		defer c.Close()
-		if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	code, body := ask(t, "http://"+s.Addr().String()+"/metrics")
-	if code != 200 || strings.Count(body, "\nbig{") != 200 {
-		t.Errorf("%d, %d series", code, strings.Count(body, "\nbig{"))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	})
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	err := s.Shutdown(ctx)
-	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a shutdown that cuts requests says so: %v", err)
 	}
 }
