@@ -152,6 +152,11 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
 		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
+	for _, l := range s.labels {
+		if l.Scheme != label.Host {
+			s.log.Warn("the jobs of a label will fail: this runner has no sandbox for it yet; take the label away or give it the scheme host", "label", l.String())
+		}
+	}
 	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
 	if err != nil {
 		if errors.Is(err, errStopping) {
@@ -268,7 +273,8 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	if o.workspace != "" {
 		onHost = filling{hosts, o.workspace}
 	}
-	env := maps.Clone(o.cfg.Runner.Envs)
+	env := map[string]string{}
+	maps.Copy(env, o.cfg.Runner.Envs)
 	maps.Copy(env, o.env)
 	options := job.Options{
 		Name: o.name, Version: o.version, Labels: o.labels,
