@@ -413,3 +413,15 @@ func TestOverLoopback(t *testing.T) {
 	w.finish(task.Success)
 	delivered(w, want, task.Success)
 }
+
+// A task that the server ended just before its result arrived: the result is not
+// what the job's owner sees, and the runner's log says why.
+func TestAResultThatComesTooLate(t *testing.T) {
+	inBubble(t, report.Options{}, func(w *world) {
+		w.s.Fail(w.id)
+		w.finish(task.Success)
+		if r := w.r.StopReason(); r != task.Failure || !strings.Contains(w.log.String(), "the server has ended the task") {
+			w.t.Errorf("reason %q\n%s", r, w.log)
+		}
+	})
+}

@@ -97,7 +97,7 @@ func TestABatchWakesOnceASecond(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			hundred()
 		}
-		var last time.Duration = -time.Hour
+		last := -time.Hour
 		for _, at := range w.at("UpdateLog") {
 			if at-last < time.Second {
 				w.t.Errorf("batches at %v", w.at("UpdateLog"))
@@ -221,6 +221,49 @@ func TestHeartbeatsGoOnDuringAnEndlessStream(t *testing.T) {
 		}
 		if last < 24*time.Second {
 			w.t.Errorf("the last heartbeat was at %v", last)
+		}
+	})
+}
+
+// A step's end and the next one's start, a moment apart, are one request each for
+// rows and state.
+func TestNeighbouringTransitionsShareARequest(t *testing.T) {
+	inBubble(t, report.Options{}, func(w *world) {
+		w.r.StepStarted(0, time.Now())
+		settled()
+		w.s.ResetCalls()
+		w.row("last of the first step")
+		w.r.StepFinished(0, task.Success, time.Now())
+		time.Sleep(2 * time.Millisecond)
+		w.r.StepStarted(1, time.Now())
+		w.row("first of the second step")
+		settled()
+		if n := len(w.s.Calls("")); n != 2 {
+			w.t.Errorf("%d calls: %+v", n, w.s.Calls(""))
+		}
+		// And without rows, one for the state.
+		time.Sleep(time.Second)
+		w.s.ResetCalls()
+		w.r.StepFinished(1, task.Success, time.Now())
+		time.Sleep(2 * time.Millisecond)
+		w.r.StepStarted(2, time.Now())
+		settled()
+		if n := len(w.s.Calls("")); n != 1 {
+			w.t.Errorf("%d calls: %+v", n, w.s.Calls(""))
+		}
+	})
+}
+
+// Rows that come while a request is in flight have a latency of their own.
+func TestRowsBehindASlowRequestWaitTheirTime(t *testing.T) {
+	inBubble(t, report.Options{StateInterval: time.Hour}, func(w *world) {
+		w.s.Inject(giteatest.SlowReply(time.Second).On("UpdateLog"))
+		w.row("first")
+		time.Sleep(3500 * time.Millisecond)
+		w.row("second")
+		time.Sleep(10 * time.Second)
+		if diff := cmp.Diff([]time.Duration{2950 * time.Millisecond, 6450 * time.Millisecond}, w.at("UpdateLog")); diff != "" {
+			w.t.Errorf("UpdateLog (-want +got):\n%s", diff)
 		}
 	})
 }
