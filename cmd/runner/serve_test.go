@@ -365,7 +365,7 @@ func TestMetrics(t *testing.T) {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx // loopback
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	r := serve(ctx, cfg, out)
-	defer r.stop()
+	defer func() { _ = r.stop() }() // where the demo ends early; its own error is the one to tell
 	address, err := r.ready(ctx)
 	if err != nil {
 		return err
