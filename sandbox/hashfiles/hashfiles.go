@@ -165,7 +165,7 @@ func (s *search) add(name string) error {
 	}
 	if !info.Mode().IsRegular() {
 		// A named pipe would never end.
-		return fmt.Errorf("hash files: %s is not a regular file (%s): exclude it with a pattern that starts with !", name, info.Mode().Type())
+		return fmt.Errorf("hash files: %s is not a regular file (%s): exclude it with a pattern that starts with an exclamation mark", name, info.Mode().Type())
 	}
 	file, err := s.fsys.Open(name)
 	if err != nil {

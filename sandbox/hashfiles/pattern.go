@@ -252,7 +252,7 @@ func hasPrefix(names, prefix []string, patterns []pattern) bool {
 	}
 	windows := len(patterns) > 0 && patterns[0].windows
 	for i := range prefix {
-		if names[i] != prefix[i] && !(windows && strings.EqualFold(names[i], prefix[i])) {
+		if names[i] != prefix[i] && (!windows || !strings.EqualFold(names[i], prefix[i])) {
 			return false
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // groupPrefix starts the names of our control groups; nothing else is ever
-// removed.
+// removed. The runner's process number and the job's id follow.
 const groupPrefix = "otelrunner-"
 
 // cgroup is a control group of version 2 (cgroups(7)). No controllers are
@@ -72,7 +72,7 @@ func findGroupBase(mounts, groups []byte) string {
 
 // makeGroup makes a job's control group.
 func makeGroup(base, name string) (group, error) {
-	g := cgroup(filepath.Join(base, groupPrefix+name))
+	g := cgroup(filepath.Join(base, groupPrefix+strconv.Itoa(os.Getpid())+"-"+name))
 	if err := os.Mkdir(string(g), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
@@ -80,6 +80,26 @@ func makeGroup(base, name string) (group, error) {
 		return nil, errors.Join(err, os.Remove(string(g)))
 	}
 	return g, nil
+}
+
+// removeOldGroups removes the empty groups of runners that are gone and whose
+// lock files are, too. One that holds processes is left: the runner may live in
+// another process namespace.
+func removeOldGroups(base string) {
+	entries, _ := os.ReadDir(base)
+	for _, entry := range entries {
+		rest, ok := strings.CutPrefix(entry.Name(), groupPrefix)
+		number, _, _ := strings.Cut(rest, "-")
+		pid, err := strconv.Atoi(number)
+		if !ok || err != nil || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			continue
+		}
+		if g := cgroup(filepath.Join(base, entry.Name())); !g.populated() {
+			for _, folder := range g.folders() {
+				_ = os.Remove(folder)
+			}
+		}
+	}
 }
 
 // oldGroup returns the group that a dead runner has recorded, nil when it is not

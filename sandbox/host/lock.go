@@ -37,7 +37,7 @@ func (p *Provider) lockPath(id string) string {
 
 // acquire takes the lock of a new job. Whatever a dead runner has left under
 // that name is ended first.
-func (p *Provider) acquire(id string, owner map[string]string) (*lock, error) {
+func (p *Provider) acquire(id string) (*lock, error) {
 	l, err := lockFile(p.lockPath(id), true)
 	if errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("open job %s in %s: a running runner has a job of this name there: give each runner a parent folder of its own", id, p.root)

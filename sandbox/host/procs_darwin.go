@@ -74,6 +74,7 @@ func clock() uint64 { return uint64(time.Now().UnixMicro()) }
 // There are no control groups here, and no adoption: orphans go to launchd.
 func groupBase() string                    { return "" }
 func makeGroup(_, _ string) (group, error) { return nil, errors.ErrUnsupported }
+func removeOldGroups(string)               {}
 func oldGroup(string) group                { return nil }
 func groupRefused(error) bool              { return false }
 func adoptOrphans() bool                   { return false }

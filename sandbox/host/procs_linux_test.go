@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -181,4 +182,33 @@ func TestLeftErrorNamesProcesses(t *testing.T) {
 	if !strings.Contains(err.Error(), "12, 34") {
 		t.Error(err)
 	}
+}
+
+func TestRemoveOldGroups(t *testing.T) {
+	base := groupBase()
+	if base == "" || !probeGroup(base) {
+		t.Skip("no control groups can be made here")
+	}
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	old := base + "/" + groupPrefix + strconv.Itoa(dead.Process.Pid) + "-job"
+	if err := os.MkdirAll(old+"/1", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := makeGroup(base, "living")
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeOldGroups(base)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("a dead runner's empty group is left")
+		_ = os.Remove(old + "/1")
+		_ = os.Remove(old)
+	}
+	if _, err := os.Stat(mine.path()); err != nil {
+		t.Error("a living runner's group is gone")
+	}
+	_ = mine.remove()
 }

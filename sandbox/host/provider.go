@@ -32,7 +32,6 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"sync"
 
 	"otelrunner/sandbox"
 )
@@ -70,9 +69,6 @@ type Provider struct {
 	base      environment
 	log       *slog.Logger
 	processes *processes
-
-	mu   sync.Mutex
-	open map[string]bool
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -111,7 +107,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		base:      base,
 		log:       o.Log,
 		processes: newProcesses(!o.NoControlGroup),
-		open:      map[string]bool{},
 	}
 	p.sweep(ctx)
 	return p, nil
@@ -134,11 +129,11 @@ func makeRoot(root string) (string, error) {
 	if err := os.MkdirAll(filepath.Join(root, locksFolder), 0o700); err != nil {
 		return "", diskError("make the folder for the jobs", root, err)
 	}
-	real, err := filepath.EvalSymlinks(root)
+	resolved, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return "", fmt.Errorf("find the jobs' folder: %w", err)
 	}
-	return real, nil
+	return resolved, nil
 }
 
 // tempFolder is Info.Temp and TMPDIR, in the job's folder beside the workspace.
@@ -155,7 +150,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	lock, err := p.acquire(spec.ID, spec.Owner)
+	lock, err := p.acquire(spec.ID)
 	if err != nil {
 		return nil, err
 	}

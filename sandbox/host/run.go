@@ -152,7 +152,7 @@ func (j *job) start(plan *exec.Cmd) (*exec.Cmd, commandTree, error) {
 // startError puts what the system said of a program that would not start into
 // the words of the person who wrote the workflow.
 func startError(name, path string, err error) error {
-	hint := ""
+	var hint string
 	switch {
 	case isTooLong(err):
 		return fmt.Errorf("start %s: its arguments and environment are longer than this system allows: pass large values in files", name)

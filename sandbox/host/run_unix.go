@@ -34,7 +34,9 @@ func usage(state *os.ProcessState) sandbox.Usage {
 		unit = 1
 	}
 	var own syscall.Rusage
+	//nolint:unconvert // Maxrss is an int32 on some systems
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &own) == nil && int64(rusage.Maxrss) > int64(own.Maxrss) {
+		//nolint:unconvert // as above
 		u.PeakMemory = int64(rusage.Maxrss) * unit
 	}
 	return u

@@ -9,7 +9,7 @@ import (
 type jobTree interface {
 	// start starts a command as the first process of a new tree. A Cmd
 	// whose start has failed is of no more use, so that each try makes one.
-	start(make func() *exec.Cmd) (*exec.Cmd, commandTree, error)
+	start(fresh func() *exec.Cmd) (*exec.Cmd, commandTree, error)
 	// tracking is the value of the tracking variable for the next command.
 	tracking() string
 	// trace is what a later runner needs to find these processes.

@@ -51,6 +51,7 @@ func newProcesses(groups bool) *processes {
 	p := &processes{self: selfStat(), adopts: adoptOrphans()}
 	if base := groupBase(); groups && base != "" && probeGroup(base) {
 		p.base = base
+		removeOldGroups(base)
 	}
 	return p
 }
@@ -58,7 +59,7 @@ func newProcesses(groups bool) *processes {
 // probeGroup runs a shell in a group to see whether that works here: rights, the
 // kernel's version and its filters all have a say.
 func probeGroup(base string) bool {
-	g, err := makeGroup(base, fmt.Sprintf("probe-%d-%d", os.Getpid(), rand.Uint32()))
+	g, err := makeGroup(base, fmt.Sprintf("probe-%d", rand.Uint32()))
 	if err != nil {
 		return false
 	}
@@ -128,7 +129,7 @@ func (p *processes) sweep(ctx context.Context, old trace) error {
 			s.members = g.members()
 		}
 		return s
-	}, 0)
+	}, 0, calmLooksWithout) // its orphans have gone elsewhere
 	if err == nil && g != nil {
 		err = g.remove()
 	}
@@ -251,7 +252,7 @@ func (t *tree) destroy(ctx context.Context) error {
 	defer cancel()
 	var err error
 	if !t.processes.adopts || !childless() {
-		err = t.processes.kill(ctx, t.group, t.suspect, t.running)
+		err = t.processes.kill(ctx, t.group, t.suspect, t.running, t.processes.looks())
 	}
 	if err == nil && t.group != nil {
 		err = t.group.remove()
@@ -287,15 +288,15 @@ func (c *command) suspect() suspect {
 }
 
 func (c *command) terminate() bool {
-	any := false
+	some := false
 	for _, p := range living(find(processTable(), c.suspect(), claimOf)) {
 		if syscall.Kill(p.pid, syscall.SIGTERM) == nil {
-			any = true
+			some = true
 			// One that is stopped hears it only when it goes on.
 			_ = syscall.Kill(p.pid, syscall.SIGCONT)
 		}
 	}
-	return any
+	return some
 }
 
 func (c *command) alive() bool {
@@ -306,7 +307,7 @@ func (c *command) alive() bool {
 }
 
 func (c *command) kill(ctx context.Context) error {
-	err := c.tree.processes.kill(ctx, c.group, c.suspect, c.leader)
+	err := c.tree.processes.kill(ctx, c.group, c.suspect, c.leader, c.tree.processes.looks())
 	if err == nil && c.group != nil {
 		// A group that was killed once is not used again: newer kernels
 		// kill what is started in it, too.
@@ -335,30 +336,53 @@ const (
 	// freezeRounds bounds the hunt for a tree that forks faster than it is
 	// stopped; after it, processes are killed as they are found.
 	freezeRounds = 20
+	// calmLooks is how many looks at the process table, one after the other,
+	// must find nothing. A look takes time, and a process that forks and ends
+	// meanwhile can be missed with its child. Where orphans come to this
+	// process, its zombie is seen then, which makes the look one that found
+	// something; the first process's zombie is another goroutine's and may be
+	// seen for long, hence two. Elsewhere the number is all there is.
+	calmLooks        = 2
+	calmLooksWithout = 4
 	// refusals is how many times in a row nothing but "not permitted" may be
 	// heard before the hunt is given up.
 	refusals = 3
 )
 
-// kill ends a group and every suspect, and returns when a look at the process
-// table finds none that lives. First all are stopped, so that none can fork while
+func (p *processes) looks() int {
+	if p.adopts {
+		return calmLooks
+	}
+	return calmLooksWithout
+}
+
+// kill ends a group and every suspect, and returns when looks at the process
+// table find none that lives. First all are stopped, so that none can fork while
 // the others are looked for and ancestry stays as it is. waited is the process
-// that another goroutine waits for.
-func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, waited int) error {
+// that another goroutine waits for, looks how many in a row must find nothing.
+func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, waited, looks int) error {
 	if g != nil && g.populated() { // to kill an empty one takes long
 		_ = g.kill() // what it cannot kill is found below
 	}
 	stopped := map[int]bool{}
-	refused := 0
+	refused, calm := 0, 0
 	pause := time.Millisecond
 	for round := 0; ; round++ {
 		found := find(processTable(), suspects(), claimOf)
-		p.reap(found, waited)
+		reaped := p.reap(found, waited)
 		left := living(found)
+		late := ctx.Err() != nil
 		if len(left) == 0 {
-			return nil
+			if calm++; reaped {
+				calm = 0
+			}
+			if calm == looks || late {
+				return nil //nolint:nilerr // nothing is left, late or not
+			}
+			continue
 		}
-		if ctx.Err() != nil || refused == refusals {
+		calm = 0
+		if late || refused == refusals {
 			return leftError(left)
 		}
 		if round < freezeRounds && stop(left, stopped) {
@@ -404,13 +428,17 @@ func signalAll(list []proc, sig syscall.Signal) bool {
 	return sent
 }
 
-// reap waits for dead processes that this one has adopted.
-func (p *processes) reap(found []proc, waited int) {
+// reap waits for dead processes that this one has adopted, and reports whether
+// there were any.
+func (p *processes) reap(found []proc, waited int) bool {
+	some := false
 	for _, f := range found {
 		if f.dead && f.ppid == p.self.pid && f.pid != waited {
 			reap(f.pid)
+			some = true
 		}
 	}
+	return some
 }
 
 func reap(pid int) {

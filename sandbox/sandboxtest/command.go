@@ -102,7 +102,7 @@ func testEnvironment(t *testing.T, h Harness) {
 		tool("two")
 		ws := b.Info().Workspace
 		_, err := b.LookPath(t.Context(), "sandbox-test-tool", nil)
-		wantAs[*sandbox.NotFoundError](t, err)
+		_ = wantAs[*sandbox.NotFoundError](t, err)
 		found, err := b.LookPath(t.Context(), "sandbox-test-tool", []string{ws + "/two", ws + "/one"})
 		if err != nil {
 			t.Fatal(err)

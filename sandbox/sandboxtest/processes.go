@@ -19,7 +19,7 @@ const treeTime = 2 * time.Second
 
 // cancelled runs a command, cancels it when the file "up" is there, and returns
 // how long Run took after that.
-func (b *box) cancelled(c *sandbox.Command) (sandbox.Result, error, time.Duration) {
+func (b *box) cancelled(c *sandbox.Command) (sandbox.Result, time.Duration, error) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancelCause(b.t.Context())
 	defer cancel(nil)
@@ -36,7 +36,7 @@ func (b *box) cancelled(c *sandbox.Command) (sandbox.Result, error, time.Duratio
 	start := time.Now()
 	cancel(errStop)
 	o := <-done
-	return o.res, o.err, time.Since(start)
+	return o.res, time.Since(start), o.err
 }
 
 func testCancel(t *testing.T, h Harness) {
@@ -71,7 +71,7 @@ func testCancel(t *testing.T, h Harness) {
 		var out buffer
 		c := b.script(`trap 'echo bye; sleep 0.2; echo data > out; exit 9' TERM; echo x > up; while :; do sleep 0.02; done`)
 		c.Grace, c.Collect, c.Stdout = 5*time.Second, []string{"out"}, &out
-		res, err, took := b.cancelled(c)
+		res, took, err := b.cancelled(c)
 		want(t, "is the cause", errors.Is(err, errStop), true)
 		want(t, "output", out.String(), "bye\n")
 		want(t, "collected", string(res.Collected["out"]), "data\n")
@@ -84,7 +84,7 @@ func testCancel(t *testing.T, h Harness) {
 		b := h.open(t)
 		c := b.script(`trap 'echo data > out; exit 9' TERM; echo x > up; while :; do sleep 0.02; done`)
 		c.Grace, c.Collect = 0, []string{"out"}
-		res, _, took := b.cancelled(c)
+		res, took, _ := b.cancelled(c)
 		want(t, "exit code", res.ExitCode, 137)
 		want(t, "collected", len(res.Collected), 0)
 		if took > time.Second {
@@ -95,7 +95,7 @@ func testCancel(t *testing.T, h Harness) {
 		t.Run("kills "+tree.name, func(t *testing.T) {
 			b := h.open(t)
 			c := b.script(tree.script + "; echo x > up; " + tree.wait)
-			_, err, took := b.cancelled(c)
+			_, took, err := b.cancelled(c)
 			want(t, "is the cause", errors.Is(err, errStop), true)
 			if took > treeTime || took > c.Grace+time.Second+200*time.Millisecond {
 				t.Errorf("Run took %v after the cancel", took)
@@ -103,7 +103,7 @@ func testCancel(t *testing.T, h Harness) {
 			if tree.beats && b.read("beat") == "" {
 				t.Fatal("the process never ran")
 			}
-			if b.beats("beat", soon) {
+			if b.beats(soon) {
 				t.Error("a process of the tree lives on")
 			}
 			want(t, "the next command", b.sh("echo fine"), "fine")
@@ -116,7 +116,7 @@ func testCancel(t *testing.T, h Harness) {
 		defer b.close() // must not wait for it either
 		c := b.script("echo x > up; while :; do printf '%8192s' x; done")
 		c.Stdout = writerFunc(func(p []byte) (int, error) { <-release; return len(p), nil })
-		_, err, took := b.cancelled(c)
+		_, took, err := b.cancelled(c)
 		want(t, "is the cause", errors.Is(err, errStop), true)
 		if took > c.Grace+time.Second+200*time.Millisecond {
 			t.Errorf("Run took %v after the cancel", took)
@@ -124,10 +124,10 @@ func testCancel(t *testing.T, h Harness) {
 	})
 	t.Run("leaves the background of earlier commands", func(t *testing.T) {
 		b := h.open(t)
-		b.sh("(" + heartbeat("beat") + ") > /dev/null 2>&1 &")
+		b.sh("(" + heartbeat + ") > /dev/null 2>&1 &")
 		b.waitFor("beat")
-		b.cancelled(b.script("echo x > up; sleep 60"))
-		want(t, "the earlier command's process lives", b.beats("beat", late), true)
+		_, _, _ = b.cancelled(b.script("echo x > up; sleep 60"))
+		want(t, "the earlier command's process lives", b.beats(late), true)
 	})
 }
 
@@ -138,17 +138,17 @@ type treeCase struct {
 
 // trees are process trees that do not want to end.
 func trees(h Harness) []treeCase {
-	beat := "sh -c '" + heartbeat("beat") + "'"
-	deaf := `sh -c 'trap "" TERM INT HUP; ` + heartbeat("beat") + "'"
+	beat := "sh -c '" + heartbeat + "'"
+	deaf := `sh -c 'trap "" TERM INT HUP; ` + heartbeat + "'"
 	sleep := "sleep 60"
 	cases := []treeCase{
-		{"a child in the foreground", "true", heartbeat("beat"), false},
+		{"a child in the foreground", "true", heartbeat, false},
 		{"a background process", beat + " & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
 		{"a process that ignores signals", deaf + " & while [ ! -s beat ]; do sleep 0.02; done", `trap "" TERM INT HUP; while :; do sleep 0.05; done`, true},
 		{"a nohup process", "nohup " + beat + " > /dev/null 2>&1 & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
 		{"an orphan", "( " + deaf + " & ) ; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
 		{"a stopped process", beat + " & p=$!; while [ ! -s beat ]; do sleep 0.02; done; kill -STOP $p", sleep, true},
-		{"a storm of forks", `f() { [ "$1" -gt 0 ] && { f $(($1-1)) & f $(($1-1)) & } ; ` + heartbeat("beat") + `; }; f 5 & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
+		{"a storm of forks", `f() { [ "$1" -gt 0 ] && { f $(($1-1)) & f $(($1-1)) & } ; ` + heartbeat + `; }; f 5 & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
 		{"a process that makes itself anew", `hop() { echo beat >> beat; sleep 0.01; hop & exit; }; hop & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
 	}
 	if h.NoSetsid {
@@ -157,7 +157,7 @@ func trees(h Harness) []treeCase {
 	return append(cases,
 		treeCase{"a session of its own", "setsid " + deaf + " & while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
 		treeCase{"a daemon", "( setsid sh -c '(" + strings.ReplaceAll(deaf, "'", `'\''`) + " &)' ) > /dev/null 2>&1; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
-		treeCase{"a daemon without environment", "( env -i setsid /bin/sh -c '(PATH=/usr/bin:/bin; " + heartbeat("beat") + ") &' ) > /dev/null 2>&1; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
+		treeCase{"a daemon without environment", "( env -i setsid /bin/sh -c '(PATH=/usr/bin:/bin; " + heartbeat + ") &' ) > /dev/null 2>&1; while [ ! -s beat ]; do sleep 0.02; done", sleep, true},
 		treeCase{"sessions that follow one another", `cat > hop <<'END'
 echo beat >> beat
 sleep 0.01
@@ -174,14 +174,14 @@ func testBackground(t *testing.T, h Harness) {
 	t.Run("an open pipe does not hang Run", func(t *testing.T) {
 		b := h.open(t)
 		start := time.Now()
-		out, res := b.run(b.script("echo first; (" + heartbeat("beat") + ") & echo last"))
+		out, res := b.run(b.script("echo first; (" + heartbeat + ") & echo last"))
 		want(t, "exit code", res.ExitCode, 0)
 		want(t, "output", out, "first\nlast\n")
 		if d := time.Since(start); d > time.Second {
 			t.Errorf("Run took %v", d)
 		}
 		b.waitFor("beat")
-		want(t, "it lives on", b.beats("beat", late), true)
+		want(t, "it lives on", b.beats(late), true)
 	})
 	t.Run("one that writes on is neither killed nor heard", func(t *testing.T) {
 		b := h.open(t)
@@ -199,7 +199,7 @@ func testBackground(t *testing.T, h Harness) {
 		}
 		heard := out.String()
 		want(t, "its own output", strings.Contains(heard, "mine\n"), true)
-		want(t, "the background process lives on", b.beats("beat", late), true)
+		want(t, "the background process lives on", b.beats(late), true)
 		want(t, "it is heard after Run", out.String() != heard, false)
 	})
 	t.Run("the last lines of a tee", func(t *testing.T) {

@@ -175,11 +175,10 @@ func (b *box) waitFor(path string) {
 	b.t.Fatalf("%s has not appeared", path)
 }
 
-// beats reports whether a file that a loop appends to still grows, as soon as it
-// does, or after limit.
-func (b *box) beats(path string, limit time.Duration) bool {
-	before, end := b.read(path), time.Now().Add(limit)
-	for b.read(path) == before {
+// beats reports whether the heartbeat goes on, as soon as it does, or after limit.
+func (b *box) beats(limit time.Duration) bool {
+	before, end := b.read("beat"), time.Now().Add(limit)
+	for b.read("beat") == before {
 		if time.Now().After(end) {
 			return false
 		}
@@ -195,10 +194,8 @@ const (
 	late = 10 * time.Second
 )
 
-// heartbeat is a shell loop that appends to a file until it is killed.
-func heartbeat(path string) string {
-	return fmt.Sprintf("while :; do echo beat >> %s; sleep 0.05; done", path)
-}
+// heartbeat is a shell loop that appends to the file "beat" until it is killed.
+const heartbeat = "while :; do echo beat >> beat; sleep 0.05; done"
 
 // buffer is a bytes.Buffer for several goroutines.
 type buffer struct {
