@@ -9,7 +9,7 @@ import (
 
 // composite runs the steps of a composite action, in a scope of their own.
 func (j *jobRun) composite(r *stepRun, a *loaded, u *use) done {
-	inner := j.innerScope(r, a, u)
+	inner := j.innerScope(r, u)
 	if inner.depth > maxDepth {
 		j.rows.errorf("Composite actions nest deeper than %d levels at %s; do they use each other in a circle?", maxDepth, a.ref)
 		return done{outcome: task.Failure}
@@ -35,7 +35,7 @@ func (j *jobRun) composite(r *stepRun, a *loaded, u *use) done {
 
 // innerScope is where the steps of a composite action run. Its status is its own:
 // success() is about the steps in it.
-func (j *jobRun) innerScope(r *stepRun, a *loaded, u *use) *scope {
+func (j *jobRun) innerScope(r *stepRun, u *use) *scope {
 	inputs := make(map[string]any, len(u.inputs))
 	for name, value := range u.inputs {
 		inputs[name] = value

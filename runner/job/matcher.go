@@ -58,17 +58,16 @@ const (
 const maxMatchedLine = 16 << 10
 
 // add reads a matcher file. Owners that it names replace older ones.
-func (m *matchers) add(data []byte) (owners []string, err error) {
+func (m *matchers) add(data []byte) error {
 	list, err := parseMatchers(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, p := range list {
 		m.remove(p.owner)
 		m.list = append(m.list, p)
-		owners = append(owners, p.owner)
 	}
-	return owners, nil
+	return nil
 }
 
 // remove forgets the matcher of an owner and reports whether there was one.

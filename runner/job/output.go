@@ -273,7 +273,7 @@ func (o *output) addMatcher(c *command) error {
 	}
 	data, err := o.readFile(c.data)
 	if err == nil {
-		_, err = o.matchers.add(data)
+		err = o.matchers.add(data)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.data, err)

@@ -98,7 +98,7 @@ func TestMatcherErrors(t *testing.T) {
 		`{"problemMatcher":[{"owner":"a","pattern":[{"regexp":"(x)","message":1,"loop":true}]}]}`: "loop",
 	} {
 		m := &matchers{}
-		if _, err := m.add([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := m.add([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", in, err, want)
 		}
 	}

@@ -121,7 +121,7 @@ func (j *jobRun) preOf(s *scope, st *workflow.Step, a *loaded) error {
 		return err
 	}
 	if a.meta.Runs.Using == action.Composite {
-		inner := j.innerScope(r, a, u)
+		inner := j.innerScope(r, u)
 		for _, st := range a.meta.Runs.Steps {
 			if err := j.pre(inner, st); err != nil {
 				return err

@@ -1,11 +1,9 @@
 package job
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -13,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"otelrunner/runner/action"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -247,106 +244,4 @@ func (j *jobRun) writeEvent() error {
 		return fmt.Errorf("write the event's file: %w", err)
 	}
 	return nil
-}
-
-// prepareActions fetches all actions that the job's steps name.
-func (j *jobRun) prepareActions() error {
-	var uses []string
-	for _, st := range j.job.Steps {
-		if st.Uses != "" && !expr.HasExpression(st.Uses) {
-			uses = append(uses, st.Uses)
-		}
-	}
-	if len(uses) == 0 || j.opts.Actions == nil {
-		return nil
-	}
-	j.rows.group("Actions")
-	defer j.rows.endGroup()
-	return sentences(j.actionsOf().Prepare(j.life.soft, uses))
-}
-
-// sentences puts joined errors into one row each.
-func sentences(err error) error {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return err
-	}
-	var text []string
-	for _, e := range joined.Unwrap() {
-		text = append(text, e.Error())
-	}
-	return errors.New(strings.Join(text, "\n"))
-}
-
-// Actions finds what `uses:` names; *action.Fetcher is one.
-type Actions interface {
-	Job(action.JobOptions) *action.Job
-}
-
-// actionsOf returns the job's view of the actions; nil where there is none.
-func (j *jobRun) actionsOf() *action.Job {
-	if j.actions == nil && j.opts.Actions != nil {
-		j.actions = j.opts.Actions.Job(action.JobOptions{
-			Bases: action.Bases{
-				Default:  j.task.String("gitea_default_actions_url"),
-				Instance: expr.Text(j.github["server_url"]),
-			},
-			Token: j.task.String("token"),
-			Scope: j.task.String("repository"),
-			Log:   func(line string) { j.rows.printf("%s", line) },
-		})
-	}
-	return j.actions
-}
-
-// join joins parts of a path inside the sandbox. An absolute part starts anew.
-func (j *jobRun) join(parts ...string) string {
-	sep := "/"
-	if j.info.OS == "windows" {
-		sep = `\`
-	}
-	path := ""
-	for _, p := range parts {
-		switch {
-		case p == "" || p == ".":
-		case path == "" || j.absolute(p):
-			path = p
-		default:
-			path = strings.TrimRight(path, sep) + sep + strings.TrimPrefix(strings.ReplaceAll(p, "/", sep), "."+sep)
-		}
-	}
-	return path
-}
-
-func (j *jobRun) absolute(path string) bool {
-	if j.info.OS == "windows" {
-		return strings.HasPrefix(path, `\`) || strings.HasPrefix(path, "/") || len(path) > 1 && path[1] == ':'
-	}
-	return strings.HasPrefix(path, "/")
-}
-
-// parent returns the folder of a path inside the sandbox.
-func (j *jobRun) parent(path string) string {
-	i := strings.LastIndexAny(path, `/\`)
-	if j.info.OS != "windows" {
-		i = strings.LastIndexByte(path, '/')
-	}
-	if i <= 0 {
-		return path
-	}
-	return path[:i]
-}
-
-// lookPath finds a program; what it found counts as long as GITHUB_PATH does not
-// change.
-func (j *jobRun) lookPath(ctx context.Context, name string) (string, error) {
-	key := strings.Join(append([]string{name}, j.state.path...), "\x00")
-	if found, ok := j.programsFound[key]; ok {
-		return found, nil
-	}
-	found, err := j.sandbox.LookPath(ctx, name, j.state.path)
-	if err == nil {
-		j.programsFound[key] = found
-	}
-	return found, err
 }
