@@ -34,6 +34,9 @@ var passedWindows = []string{
 // changes it does not save its processes from the end of the job.
 const trackingVariable = "RUNNER_TRACKING_ID"
 
+// defaultPath is PATH where there is none.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // environment is a set of variables. On Windows names are compared without
 // case, as the system does.
 type environment struct {
@@ -67,7 +70,7 @@ func inherited(environ []string) environment {
 		}
 	}
 	if e.get("PATH") == "" && runtime.GOOS != "windows" {
-		e.set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+		e.set("PATH", defaultPath)
 	}
 	return e
 }

@@ -21,7 +21,10 @@ func (j *job) ReadFile(ctx context.Context, path string, limit int64) ([]byte, e
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return readFile(j.path(path), limit)
+	var data []byte
+	var err error
+	j.as(func() { data, err = readFile(j.path(path), limit) })
+	return data, err
 }
 
 // readFile reads a regular file. Steps can put anything where a file was: a
@@ -75,7 +78,9 @@ func (j *job) WriteFiles(ctx context.Context, files []sandbox.File) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := writeFile(j.path(file.Path), file.Data, file.Mode); err != nil {
+		var err error
+		j.as(func() { err = writeFile(j.path(file.Path), file.Data, file.Mode) })
+		if err != nil {
 			return err
 		}
 	}
@@ -124,7 +129,9 @@ func (j *job) collect(c *sandbox.Command) (map[string][]byte, error) {
 	var first error
 	collected := make(map[string][]byte, len(c.Collect))
 	for _, name := range c.Collect {
-		data, err := readFile(j.path(name), limit)
+		var data []byte
+		var err error
+		j.as(func() { data, err = readFile(j.path(name), limit) })
 		switch {
 		case err == nil:
 			collected[name] = data
@@ -138,25 +145,35 @@ func (j *job) collect(c *sandbox.Command) (map[string][]byte, error) {
 // remove removes files, or whatever a step has put in their place.
 func (j *job) remove(names []string) error {
 	for _, name := range names {
-		path := j.path(name)
-		err := os.Remove(path)
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := removeTree(context.Background(), path); err != nil {
+		var err error
+		j.as(func() { err = removeAny(j.path(name)) })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func removeAny(path string) error {
+	err := os.Remove(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return removeTree(context.Background(), path)
+}
+
 // HashFiles is GitHub's hashFiles.
 func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error) {
 	dir = j.path(dir)
-	return hashfiles.Hash(ctx, os.DirFS(dir), hashfiles.Options{
-		Dir:            dir,
-		Home:           j.info.Home,
-		FollowSymlinks: followSymlinks,
-		Windows:        j.info.OS == "windows",
-	}, patterns)
+	var sum string
+	var err error
+	j.as(func() {
+		sum, err = hashfiles.Hash(ctx, os.DirFS(dir), hashfiles.Options{
+			Dir:            dir,
+			Home:           j.info.Home,
+			FollowSymlinks: followSymlinks,
+			Windows:        j.info.OS == "windows",
+		}, patterns)
+	})
+	return sum, err
 }

@@ -21,6 +21,10 @@ type job struct {
 	tree      jobTree
 	info      sandbox.Info
 
+	// user does the work on files as the user that commands run as; nil where
+	// that is this process's.
+	user func(work func())
+
 	// lingering are the pipes that background processes hold open, and those
 	// whose Writer was stuck when its command was killed. It belongs to the
 	// goroutine that calls Run, and Close.
@@ -34,6 +38,15 @@ var _ sandbox.Sandbox = (*job)(nil)
 
 func (j *job) Info() sandbox.Info { return j.info }
 
+// as does work as the commands' user. It must not be called in itself.
+func (j *job) as(work func()) {
+	if j.user == nil {
+		work()
+		return
+	}
+	j.user(work)
+}
+
 // path makes a path of the interface absolute.
 func (j *job) path(name string) string {
 	if filepath.IsAbs(name) {
@@ -46,15 +59,20 @@ func (j *job) path(name string) string {
 // free. What resists is named in the error, and left for the sweep of the next
 // start.
 func (j *job) Close(ctx context.Context) error {
-	err := j.tree.destroy(ctx)
-	for _, p := range j.lingering {
-		p.end()
-	}
-	if err := errors.Join(err, j.removeFolder(ctx)); err != nil {
+	if err := errors.Join(j.endProcesses(ctx), j.removeFolder(ctx)); err != nil {
 		j.lock.abandon()
 		return err
 	}
 	return j.release()
+}
+
+// endProcesses kills what still runs, and lets go of its pipes.
+func (j *job) endProcesses(ctx context.Context) error {
+	err := j.tree.destroy(ctx)
+	for _, p := range j.lingering {
+		p.end()
+	}
+	return err
 }
 
 func (j *job) release() error { return j.lock.release() }

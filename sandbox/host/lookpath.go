@@ -14,7 +14,10 @@ import (
 func (j *job) LookPath(_ context.Context, name string, path []string) (string, error) {
 	env := j.env.clone()
 	env.prependPath(path)
-	return j.lookPath(name, j.workspace, env)
+	var found string
+	var err error
+	j.as(func() { found, err = j.lookPath(name, j.workspace, env) })
+	return found, err
 }
 
 // lookPath finds name: as it is, relative to dir, when it has a separator, else

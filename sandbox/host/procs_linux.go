@@ -29,17 +29,17 @@ func processTable() []proc {
 		if err != nil {
 			continue
 		}
-		if p, ok := parseStat(pid, stat); ok && p.ppid != kernelThreads && pid != kernelThreads {
+		if p, ok := parseStat(pid, stat); ok && !p.kernel {
 			table = append(table, p)
 		}
 	}
 	return table
 }
 
-// kernelThreads is kthreadd, the parent of the kernel's own processes; in a
-// container it is a process like any other, whose children another process
-// number has: they are found by their sessions and marks.
-const kernelThreads = 2
+// kernelThread is the flag of the kernel's own processes, PF_KTHREAD in its
+// include/linux/sched.h. Their parent is number 2, but in a container that is a
+// process like any other.
+const kernelThread = 0x00200000
 
 // readProc reads a small file of /proc without the machinery of os.File, which
 // would cost more than the read. What does not fit into buffer is cut off.
@@ -72,6 +72,7 @@ func parseStat(pid int, stat []byte) (proc, bool) {
 		return n
 	}
 	started, _ := strconv.ParseUint(fields[19], 10, 64)
+	flags, _ := strconv.ParseUint(fields[6], 10, 64)
 	return proc{
 		pid:     pid,
 		ppid:    number(1),
@@ -79,6 +80,7 @@ func parseStat(pid int, stat []byte) (proc, bool) {
 		session: number(3),
 		dead:    fields[0] == "Z" || fields[0] == "X",
 		started: started,
+		kernel:  flags&kernelThread != 0,
 	}, true
 }
 

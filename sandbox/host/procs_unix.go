@@ -12,6 +12,7 @@ type proc struct {
 	pid, ppid, pgrp, session int
 	dead                     bool // a zombie: it runs nothing and holds nothing
 	started                  uint64
+	kernel                   bool // the kernel's own
 }
 
 // claim is what a process carries that says whose it is.

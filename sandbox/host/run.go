@@ -53,7 +53,9 @@ func (j *job) Run(ctx context.Context, c *sandbox.Command) (res sandbox.Result, 
 
 func (j *job) run(ctx context.Context, c *sandbox.Command) (sandbox.Result, error) {
 	res := sandbox.Result{ExitCode: -1}
-	cmd, err := j.command(c)
+	var cmd *exec.Cmd
+	var err error
+	j.as(func() { cmd, err = j.command(c) })
 	if err != nil {
 		return res, err
 	}

@@ -22,6 +22,11 @@ type stagedTree struct {
 
 // Stage copies a tree to a folder under Info.Temp.
 func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error) {
+	return j.stageOnce(name, func(to string) error { return copyTree(ctx, to, tree) })
+}
+
+// stageOnce has copied the tree of a name by copy, now or before.
+func (j *job) stageOnce(name string, copy func(to string) error) (string, error) {
 	if !fs.ValidPath(name) || name == "." || !filepath.IsLocal(filepath.FromSlash(name)) {
 		return "", fmt.Errorf("stage %q: not a relative path with forward slashes", name)
 	}
@@ -34,7 +39,7 @@ func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error
 	j.mu.Unlock()
 	s.once.Do(func() {
 		s.path = filepath.Join(j.temp, filepath.FromSlash(name))
-		s.err = copyTree(ctx, s.path, tree)
+		s.err = copy(s.path)
 	})
 	if s.err != nil {
 		// The next call may try again, into a folder that is clean.
@@ -54,21 +59,69 @@ func copyTree(ctx context.Context, to string, tree fs.FS) error {
 	if err != nil {
 		return err
 	}
+	return makeTree(ctx, to, func() (staging.Entry, io.Reader, error) {
+		if len(entries) == 0 {
+			return staging.Entry{}, nil, io.EOF
+		}
+		entry := entries[0]
+		entries = entries[1:]
+		if !entry.Mode.IsRegular() {
+			return entry, nil, nil
+		}
+		return entry, &fileOf{tree: tree, name: entry.Path}, nil
+	})
+}
+
+// fileOf opens a file of a tree when it is read.
+type fileOf struct {
+	tree fs.FS
+	name string
+	file fs.File
+}
+
+func (f *fileOf) Read(p []byte) (int, error) {
+	if f.file == nil {
+		file, err := f.tree.Open(f.name)
+		if err != nil {
+			return 0, err
+		}
+		f.file = file
+	}
+	return f.file.Read(p)
+}
+
+func (f *fileOf) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
+
+// makeTree makes a tree of entries, folders before what they hold, until next
+// returns io.EOF. Contents that are io.Closers are closed. What it could not
+// finish, it removes.
+func makeTree(ctx context.Context, to string, next func() (staging.Entry, io.Reader, error)) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return diskError("make the folder", to, err)
 	}
-	for _, entry := range entries {
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), removeTree(context.Background(), to))
+	for {
+		entry, content, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if err := copyEntry(filepath.Join(to, filepath.FromSlash(entry.Path)), tree, entry); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = makeEntry(filepath.Join(to, filepath.FromSlash(entry.Path)), entry, content)
+		}
+		if err != nil {
 			return errors.Join(err, removeTree(context.Background(), to))
 		}
 	}
-	return nil
 }
 
-func copyEntry(path string, tree fs.FS, entry staging.Entry) error {
+func makeEntry(path string, entry staging.Entry, content io.Reader) error {
 	switch {
 	case entry.Mode.IsDir():
 		if err := os.Mkdir(path, 0o755); err != nil {
@@ -79,22 +132,20 @@ func copyEntry(path string, tree fs.FS, entry staging.Entry) error {
 			return diskError("make the symbolic link", path, err)
 		}
 	default:
-		return copyFile(path, tree, entry)
+		return makeFile(path, entry, content)
 	}
 	return nil
 }
 
-func copyFile(path string, tree fs.FS, entry staging.Entry) error {
-	in, err := tree.Open(entry.Path)
-	if err != nil {
-		return err
+func makeFile(path string, entry staging.Entry, content io.Reader) error {
+	if closer, ok := content.(io.Closer); ok {
+		defer func() { _ = closer.Close() }()
 	}
-	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, entry.Mode.Perm())
 	if err != nil {
 		return diskError("write", path, err)
 	}
-	if _, err := io.Copy(out, in); err != nil {
+	if _, err := io.Copy(out, content); err != nil {
 		return errors.Join(diskError("write", path, err), out.Close())
 	}
 	if err := out.Close(); err != nil {

@@ -42,6 +42,8 @@ type processes struct {
 	// refused is set when the system does not let processes start in groups.
 	refused atomic.Bool
 
+	first // what the first process of a container has beside this
+
 	mu    sync.Mutex
 	jobs  int    // open ones
 	since uint64 // when the first of them was opened
@@ -173,6 +175,8 @@ func (t *tree) details() []string {
 // own.
 func (t *tree) start(fresh func() *exec.Cmd) (*exec.Cmd, commandTree, error) {
 	c := &command{tree: t, number: t.commands + 1, since: clock()}
+	started := t.processes.starting()
+	defer func() { started(c.leader) }()
 	mark := makeMark(t.number, c.number)
 	cmd, err := t.startInGroup(fresh, c, mark)
 	if cmd == nil || err != nil && groupRefused(err) {
@@ -180,7 +184,7 @@ func (t *tree) start(fresh func() *exec.Cmd) (*exec.Cmd, commandTree, error) {
 		// without the group it shows which.
 		groupErr := err
 		cmd = fresh()
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		cmd.SysProcAttr = t.processes.attributes()
 		err = startMarked(cmd, mark)
 		if c.group = nil; err == nil && groupErr != nil {
 			t.processes.refused.Store(true)
@@ -212,7 +216,7 @@ func (t *tree) startInGroup(fresh func() *exec.Cmd, c *command, mark uint64) (*e
 		t.leaf = leaf
 	}
 	cmd := fresh()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = t.processes.attributes()
 	detach, err := t.leaf.attach(cmd)
 	if err != nil {
 		t.leaf = nil
@@ -323,6 +327,7 @@ func (c *command) kill(ctx context.Context) error {
 func (c *command) release() {
 	t := c.tree
 	t.running = 0
+	t.processes.waited(c.leader)
 	if errors.Is(syscall.Kill(-c.leader, 0), syscall.ESRCH) {
 		// Its number may be given to another process from now on.
 		delete(t.leaders, c.leader)
