@@ -47,7 +47,7 @@ cross: ## build for the other systems
 	done
 
 bench: ## print what the runner needs beside the floors measured in the same run
-	$(GO) run ./examples/bench
+	cd runner/bench && $(GO) test -tags bench -count 1 -timeout 20m -run '^TestTable$$'
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzzer for FUZZTIME (30s)

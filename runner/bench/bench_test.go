@@ -1,0 +1,303 @@
+//go:build bench
+
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"text/tabwriter"
+	"time"
+
+	"otelrunner/otel"
+	"otelrunner/runner"
+	"otelrunner/runner/config"
+	"otelrunner/runner/gitea/giteatest"
+	"otelrunner/runner/poll"
+	"otelrunner/runner/simulate"
+	"otelrunner/runner/task"
+	"otelrunner/runner/workflow"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+)
+
+// TestTable prints the table. It fails only when something could not be
+// measured: whether a figure is good is for the reader to say.
+func TestTable(t *testing.T) {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	defer table.Flush()
+	row := func(format string, args ...any) {
+		fmt.Fprintf(table, strings.ReplaceAll(format, " | ", "\t")+"\n", args...)
+	}
+	row("work | measured | floor or target | ratio")
+
+	idleMinute(t, row)
+	busyFleet(t, row)
+	idleFleet(t, row)
+	flood(t, row)
+	hostSteps(t, row)
+	instruments(row)
+	largeWorkflow(t, row)
+	idleMemory(t, row)
+}
+
+type printer func(format string, args ...any)
+
+// idleMinute counts the fetches of one idle runner of capacity 3.
+func idleMinute(t *testing.T, row printer) {
+	var fetches int
+	synctest.Test(t, func(t *testing.T) {
+		server := giteatest.New(giteatest.Options{CountOnly: true})
+		defer server.Close()
+		client, err := server.NewClient(giteatest.RunnerOptions{Labels: []string{"linux"}})
+		must(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		must(t, poll.New(poll.Options{Fetcher: client, Capacity: 3, Handler: func(*task.Task) {}}).Run(ctx))
+		fetches = server.Stats("FetchTask").Calls
+	})
+	row("idle, capacity 3, first minute | %d FetchTask | ≤ 6 | ", fetches)
+}
+
+// busyFleet is 200 runners with 3 tasks each, 70 % writing a row a second.
+func busyFleet(t *testing.T, row printer) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := simulate.Fleet{Runners: 200, Tasks: 3, Writing: 0.7, Warmup: 30 * time.Second, Measure: time.Minute}.Run(t.Context())
+		must(t, err)
+		row("200 runners × 3 tasks, 70 %% writing a row a second | %.0f requests/s, oldest row %v | %.0f requests/s, 3s | %.2f",
+			c.Total, c.RowAge.Round(10*time.Millisecond), c.Floor, c.Total/c.Floor)
+	})
+}
+
+// idleFleet is 200 runners without work, when their backoff has reached its cap.
+func idleFleet(t *testing.T, row printer) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := simulate.Fleet{Runners: 200, Capacity: 3, Warmup: 10 * time.Minute, Measure: 10 * time.Minute}.Run(t.Context())
+		must(t, err)
+		row("200 runners idle | %.2f requests/s, %d shown offline | %.2f requests/s, 0 | %.2f", c.Total, c.Offline, c.Floor, c.Total/c.Floor)
+	})
+}
+
+// flood is a million rows: through the reporter alone, and printed by a step of
+// a real job.
+func flood(t *testing.T, row printer) {
+	c, err := simulate.Flood{Rows: 1_000_000, Secrets: 10}.Run(t.Context())
+	must(t, err)
+	row("1,000,000 rows, reporter and server in one process | %v, %d UpdateLog, %d MiB heap | ≤ 2.5s, ≤ 200 | %.2f",
+		c.Elapsed.Round(10*time.Millisecond), c.Calls, c.PeakHeap>>20, c.Elapsed.Seconds()/2.5)
+
+	const script = `i=0; yes "a line of the length that builds print, give or take" | head -n 1000000`
+	start := time.Now()
+	must(t, exec.Command("sh", "-c", script).Run())
+	floor := time.Since(start)
+	d := newDaemon(t)
+	defer d.stop()
+	took, _ := d.job(t, steps(script))
+	row("1,000,000 rows printed by a host step, hand-out to final state | %v, %d UpdateLog | %v (the command alone) | %.1f",
+		took.Round(10*time.Millisecond), d.server.Stats("UpdateLog").Calls, floor.Round(10*time.Millisecond), took.Seconds()/floor.Seconds())
+}
+
+// hostSteps is what a job and a step cost on the host, beside a fork and exec.
+func hostSteps(t *testing.T, row printer) {
+	const n = 20
+	floor := median(n, func() time.Duration {
+		start := time.Now()
+		must(t, exec.Command("bash", "-e", "-c", "true").Run())
+		return time.Since(start)
+	})
+	d := newDaemon(t)
+	defer d.stop()
+	one := median(n, func() time.Duration { took, _ := d.job(t, steps("true")); return took })
+	many := median(5, func() time.Duration {
+		took, _ := d.job(t, steps(repeat("true", 21)...))
+		return took
+	})
+	each := (many - one) / 20
+	row("host job, 1 step, hand-out to final state | %v | %v (bash -e -c true) | %.1f", round(one), round(floor), ratio(one, floor))
+	row("each further host step | %v | %v (bash -e -c true) | %.1f", round(each), round(floor), ratio(each, floor))
+}
+
+// instruments is the cost of the metrics, read by two readers.
+func instruments(row printer) {
+	var allocs float64
+	r := testing.Benchmark(func(b *testing.B) {
+		reader, err := prometheus.New(prometheus.WithRegisterer(prom.NewRegistry()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithReader(sdkmetric.NewManualReader()))
+		in, err := otel.NewInstruments(provider, otel.InstrumentOptions{Name: "bench", Version: "bench", Capacity: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx := context.Background()
+		allocs = testing.AllocsPerRun(100, func() { in.ReportLog(ctx, true, time.Millisecond) })
+		b.ResetTimer()
+		for b.Loop() {
+			in.ReportLog(ctx, true, time.Millisecond)
+		}
+	})
+	row("instruments: a call counted and timed, 2 readers | %d ns, %.0f allocations | 0 allocations | ", r.NsPerOp(), allocs)
+}
+
+// largeWorkflow is the reading of a 300-step job.
+func largeWorkflow(t *testing.T, row printer) {
+	text := steps(repeat("echo ${{ github.sha }} ${{ matrix.os == 'linux' && env.A || 'b' }}", 300)...)
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := workflow.Parse("large.yml", []byte(text)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	row("parse a workflow of 300 steps | %.1f ms, %d allocations | | ", float64(r.NsPerOp())/1e6, r.AllocsPerOp())
+}
+
+// idleMemory is the resident memory of the built program while it waits.
+func idleMemory(t *testing.T, row printer) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "runner")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "otelrunner/cmd/runner")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	server := giteatest.New(giteatest.Options{})
+	defer server.Close()
+	url, err := server.Start()
+	must(t, err)
+	file := register(t, server, url, dir)
+	cfg := filepath.Join(dir, "config.yaml")
+	must(t, os.WriteFile(cfg, []byte("runner: {file: "+file+"}\nmetrics: {enabled: true, addr: '127.0.0.1:0'}\nhost: {workdir_parent: "+dir+"/work}\n"), 0o600))
+	cmd := exec.Command(binary, "serve", "-c", cfg)
+	must(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	must(t, server.WaitCalls(t.Context(), "FetchTask", 3))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		row("idle memory | not measured: no /proc here | ≤ 30 MB | ")
+		return
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			row("idle memory, /metrics on | %.1f MB | ≤ 30 MB | %.2f", float64(kib)/1000, float64(kib)/30000)
+		}
+	}
+}
+
+// daemon is a runner that serves in this process.
+type daemon struct {
+	server *giteatest.Server
+	stops  chan struct{}
+	done   chan error
+}
+
+func newDaemon(t *testing.T) *daemon {
+	t.Helper()
+	dir := t.TempDir()
+	server := giteatest.New(giteatest.Options{CountOnly: true})
+	url, err := server.Start()
+	must(t, err)
+	loaded, err := config.Load("", nil)
+	must(t, err)
+	cfg := &loaded.Config
+	cfg.Runner.File = register(t, server, url, dir)
+	cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax = time.Millisecond, time.Millisecond
+	cfg.Host.WorkdirParent = filepath.Join(dir, "work")
+	d := &daemon{server: server, stops: make(chan struct{}, 1), done: make(chan error, 1)}
+	go func() {
+		d.done <- runner.Serve(context.Background(), runner.ServeOptions{
+			Config: cfg, Version: "bench", Environ: os.Environ(), Log: slog.NewTextHandler(io.Discard, nil), Stops: d.stops,
+		})
+	}()
+	return d
+}
+
+// job runs one job and returns the time from its hand-out to its final state, as
+// the server saw it.
+func (d *daemon) job(t *testing.T, text string) (time.Duration, giteatest.Task) {
+	t.Helper()
+	id := d.server.AddWorkflow(text, giteatest.TaskOptions{})
+	got, err := d.server.WaitResult(t.Context(), id)
+	must(t, err)
+	if got.Result != task.Success {
+		t.Fatalf("the job's result is %s", got.Result)
+	}
+	end := time.Now()
+	return end.Sub(got.Assigned), got
+}
+
+func (d *daemon) stop() {
+	d.stops <- struct{}{}
+	<-d.done
+	d.server.Close()
+}
+
+func register(t *testing.T, server *giteatest.Server, url, dir string) string {
+	t.Helper()
+	uuid, token := server.AddRunner(giteatest.RunnerOptions{Labels: []string{"linux"}})
+	data, err := json.Marshal(map[string]any{"id": 1, "uuid": uuid, "name": "bench", "token": token, "address": url, "labels": []string{"linux:host"}})
+	must(t, err)
+	file := filepath.Join(dir, ".runner")
+	must(t, os.WriteFile(file, data, 0o600))
+	return file
+}
+
+// steps is a workflow of these scripts.
+func steps(scripts ...string) string {
+	var b strings.Builder
+	b.WriteString("on: push\njobs:\n  j:\n    runs-on: linux\n    steps:\n")
+	for _, s := range scripts {
+		quoted, _ := json.Marshal(s)
+		fmt.Fprintf(&b, "      - run: %s\n", quoted)
+	}
+	return b.String()
+}
+
+func repeat(s string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = s
+	}
+	return all
+}
+
+// median is the median of n measurements.
+func median(n int, f func() time.Duration) time.Duration {
+	all := make([]time.Duration, n)
+	for i := range all {
+		all[i] = f()
+	}
+	for i := range all { // few enough for the simplest sort
+		for j := range all[:i] {
+			if all[j] > all[i] {
+				all[i], all[j] = all[j], all[i]
+			}
+		}
+	}
+	return all[n/2]
+}
+
+func ratio(a, b time.Duration) float64 { return a.Seconds() / b.Seconds() }
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
