@@ -209,7 +209,7 @@ func TestCleanupIsBounded(t *testing.T) {
 	posix(t)
 	t.Parallel()
 	o := options(t, hostProvider(t))
-	o.CleanupTimeout = 300 * time.Millisecond
+	o.Grace, o.CleanupTimeout = 100*time.Millisecond, 3*time.Second
 	_, got := runUntil(t, o, `
 jobs:
   t:
