@@ -54,7 +54,9 @@ func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 		return fmt.Errorf("say hello to the runner: %w", err)
 	}
 	s := &server{place: place}
-	conn := wire.NewConn(rwc, rwc, wire.Config{Accept: s.accept})
+	// The stream's end tells the runner that everything has ended.
+	defer func() { _ = rwc.Close() }()
+	conn := wire.NewConn(keepOpen{rwc}, rwc, wire.Config{Accept: s.accept})
 	select {
 	case <-conn.Done():
 	case reason := <-stop:
@@ -73,6 +75,11 @@ func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 	defer cancel()
 	return box.Close(ctx)
 }
+
+// keepOpen keeps a connection from closing what it runs on.
+type keepOpen struct{ io.ReadWriter }
+
+func (keepOpen) Close() error { return nil }
 
 type server struct {
 	place   Place

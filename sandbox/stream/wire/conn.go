@@ -43,7 +43,7 @@ type Conn struct {
 	wg     sync.WaitGroup // its own goroutines
 	calls  sync.WaitGroup // those of Config.Accept; added to with mu held, while err is nil
 
-	data    chan []byte   // encoded frames, taken by the writer
+	data    chan outgoing // taken by the writer
 	control chan struct{} // cap 1: something is in pending or pong
 
 	mu      sync.Mutex
@@ -64,7 +64,7 @@ func NewConn(rwc io.ReadWriteCloser, reader io.Reader, config Config) *Conn {
 		rwc:     rwc,
 		config:  config,
 		done:    make(chan struct{}),
-		data:    make(chan []byte),
+		data:    make(chan outgoing),
 		control: make(chan struct{}, 1),
 		streams: map[uint32]*Stream{},
 		heard:   time.Now(),
@@ -179,16 +179,38 @@ func (c *Conn) SendPing() {
 // Goodbye tells the peer that the connection is to end. It returns when that has
 // been written, or could not be.
 func (c *Conn) Goodbye(ctx context.Context, reason string) error {
-	return c.sendData(ctx, Frame{KindGoodbye, 0, []byte(cut(reason))})
+	f := Frame{KindGoodbye, 0, []byte(cut(reason))}
+	written := make(chan struct{})
+	if err := c.send(ctx, outgoing{AppendFrame(nil, f), written}); err != nil {
+		return err
+	}
+	select {
+	case <-written:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.done:
+		return c.Err()
+	}
+}
+
+// outgoing is an encoded frame; written, if any, is closed when it has been
+// written.
+type outgoing struct {
+	encoded []byte
+	written chan struct{}
 }
 
 func cut(reason string) string { return reason[:min(len(reason), maxReason)] }
 
 // sendData hands a frame to the writer.
 func (c *Conn) sendData(ctx context.Context, f Frame) error {
-	encoded := AppendFrame(make([]byte, 0, headerSize+len(f.Payload)), f)
+	return c.send(ctx, outgoing{encoded: AppendFrame(make([]byte, 0, headerSize+len(f.Payload)), f)})
+}
+
+func (c *Conn) send(ctx context.Context, o outgoing) error {
 	select {
-	case c.data <- encoded:
+	case c.data <- o:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -235,11 +257,14 @@ func (c *Conn) writeLoop() {
 		}
 		select {
 		case <-c.control:
-		case encoded := <-c.data:
+		case o := <-c.data:
 			// Before any control frame: its sender may be queueing the end
 			// of the stream by now.
-			if !c.write(encoded) {
+			if !c.write(o.encoded) {
 				return
+			}
+			if o.written != nil {
+				close(o.written)
 			}
 		case <-c.done:
 			return
