@@ -46,9 +46,10 @@ type Box interface {
 // CloseTime bounds the end of the job's processes when the stream has ended.
 const CloseTime = 5 * time.Second
 
-// Serve says hello on rwc and serves until the stream ends, or stop is closed,
-// of which the peer learns with reason. When it returns, the job's processes have
-// ended, or the error says what is left.
+// Serve says hello on rwc and serves until the stream ends, or stop has a value,
+// whose value is the reason that the peer is told. When it returns, the job's
+// processes have ended, or the error says what is left or what was wrong with the
+// stream.
 func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 	if _, err := rwc.Write(place.Hello().Frame()); err != nil {
 		return fmt.Errorf("say hello to the runner: %w", err)
@@ -67,13 +68,22 @@ func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 	// The end of the connection ends the context of every call.
 	conn.Close(nil)
 	conn.WaitAccepted()
-	box, _ := s.opened()
-	if box == nil {
+	err := fault(conn.Err())
+	if box, _ := s.opened(); box != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), CloseTime)
+		defer cancel()
+		err = errors.Join(err, box.Close(ctx))
+	}
+	return err
+}
+
+// fault returns nil for the regular ends of a connection.
+func fault(err error) error {
+	var goodbye *wire.GoodbyeError
+	if errors.As(err, &goodbye) || errors.Is(err, io.EOF) || errors.Is(err, wire.ErrClosed) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), CloseTime)
-	defer cancel()
-	return box.Close(ctx)
+	return fmt.Errorf("the stream to the runner: %w", err)
 }
 
 // keepOpen keeps a connection from closing what it runs on.

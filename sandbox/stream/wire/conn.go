@@ -352,15 +352,15 @@ func (c *Conn) accept(f Frame) error {
 		return violation("it opened a stream")
 	}
 	c.mu.Lock()
-	if f.Stream <= c.last || len(c.streams) >= maxStreams {
-		c.mu.Unlock()
-		return violation("it opened stream %d after %d, with %d open", f.Stream, c.last, maxStreams)
+	// Frames of streams that are opened at the same time may come in any order.
+	if _, twice := c.streams[f.Stream]; twice || len(c.streams) >= maxStreams {
+		defer c.mu.Unlock()
+		return violation("it opened stream %d with %d open", f.Stream, len(c.streams))
 	}
 	if c.err != nil {
 		defer c.mu.Unlock()
 		return c.err
 	}
-	c.last = f.Stream
 	s := newStream(c, f.Stream)
 	s.buffer = append(s.buffer, f.Payload...)
 	c.streams[s.id] = s

@@ -6,8 +6,8 @@
 // A frame is a header of 9 bytes (length of the payload, kind, number of the
 // stream; big-endian) and a payload of at most MaxPayload bytes. The helper's
 // first frame is a hello, which begins with Magic and its version. After it the
-// runner opens streams, one or two a call, numbered upwards from 1; the helper
-// opens none. Both ends of a stream carry bytes in both directions. Each
+// runner opens streams, one a call, with numbers that are not used again; the
+// helper opens none. Both ends of a stream carry bytes in both directions. Each
 // direction may have Window bytes under way; its receiver gives new credit as it
 // reads, so that a slow reader slows the writer of its own stream and nothing
 // else. Frames without data need no credit.
