@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"otelrunner/runner"
@@ -63,7 +64,20 @@ func main() {
 	}
 }
 
+// shared lets the runner's log and the demo write to one place.
+type shared struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(p)
+}
+
 func demo(ctx context.Context, out io.Writer) (err error) {
+	out = &shared{out: out}
 	dir, err := os.MkdirTemp("", "runner-demo-")
 	if err != nil {
 		return err
