@@ -149,7 +149,7 @@ func FuzzMask(f *testing.F) {
 		// A mask may complete a value that has asterisks of its own; that
 		// tells nothing.
 		if strings.Contains(a+b, "*") {
-			t.Skip()
+			return
 		}
 		m := report.NewMasker()
 		var secrets []string

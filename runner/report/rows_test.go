@@ -76,7 +76,7 @@ func FuzzRow(f *testing.F) {
 	f.Add("ä-secret", strings.Repeat("ä", 40)+"ä-secret", 5)
 	f.Fuzz(func(t *testing.T, secret, text string, cut int) {
 		if strings.ContainsAny(secret, "*\x00\r") || !utf8.ValidString(secret) {
-			t.Skip() // an environment cannot hold NUL; see FuzzMask
+			return // an environment cannot hold NUL; see FuzzMask
 		}
 		c := &sink{}
 		r := report.New(context.Background(), report.Options{Client: c, TaskID: 1, Secrets: []string{secret}})
