@@ -29,6 +29,7 @@ type Client struct {
 	setup   bool
 	session Session
 	staged  map[string]*stagedTree
+	last    chan struct{} // closed when the last cancelled command has ended
 }
 
 // NewClient waits for the helper's hello on rwc, whose Close must end a Read and

@@ -13,9 +13,12 @@ const (
 	// giveUp is how long after its grace period a cancelled command's Writer
 	// may still be stuck before output is dropped.
 	giveUp = 350 * time.Millisecond
-	// obey is how long after the grace period the helper may take to say how
-	// a cancelled command ended. The contract of Run leaves 1 s.
+	// obey is how long after the grace period Run waits for how a cancelled
+	// command ended. The contract of Run leaves 1 s.
 	obey = 950 * time.Millisecond
+	// disobey is how long after the grace period the helper may take to end a
+	// command, on a busy machine, before it is taken to be one that never will.
+	disobey = 15 * time.Second
 	// defaultCollectLimit is CollectLimit where a command has none.
 	defaultCollectLimit = 16 << 20
 )
@@ -23,8 +26,12 @@ const (
 // Run runs one command to its end. A helper that does not end a command which
 // was cancelled breaks the stream: nothing else can be trusted to end it.
 func (c *Client) Run(ctx context.Context, cmd *sandbox.Command) (sandbox.Result, error) {
+	none := sandbox.Result{ExitCode: -1}
 	if err := checkFiles(cmd.Files); err != nil {
-		return sandbox.Result{ExitCode: -1}, err
+		return none, err
+	}
+	if err := c.waitForLast(ctx); err != nil {
+		return none, err
 	}
 	call := wire.Command{Command: *cmd, HasStdin: cmd.Stdin != nil, HasStdout: cmd.Stdout != nil, HasStderr: cmd.Stderr != nil,
 		Same: sameWriter(cmd.Stdout, cmd.Stderr)}
@@ -35,9 +42,8 @@ func (c *Client) Run(ctx context.Context, cmd *sandbox.Command) (sandbox.Result,
 	call.Append(e)
 	s, err := c.open(ctx, e.Bytes)
 	if err != nil {
-		return sandbox.Result{ExitCode: -1}, c.failed(err)
+		return none, c.failed(err)
 	}
-	defer s.Reset("")
 	if cmd.Stdin == nil {
 		s.CloseWrite()
 	} else {
@@ -47,8 +53,25 @@ func (c *Client) Run(ctx context.Context, cmd *sandbox.Command) (sandbox.Result,
 			s.CloseWrite()
 		}()
 	}
-	r := &run{client: c, stream: s, command: &call, start: time.Now(), result: sandbox.Result{ExitCode: -1}}
+	r := &run{client: c, stream: s, command: &call, start: time.Now(), result: none, done: make(chan struct{})}
 	return r.wait(ctx)
+}
+
+// waitForLast waits for the command before, where that has been cancelled and not
+// ended in time.
+func (c *Client) waitForLast(ctx context.Context) error {
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	select {
+	case <-last:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // streamWriter hides ReadFrom and the like.
@@ -71,8 +94,12 @@ type run struct {
 	stream  *wire.Stream
 	command *wire.Command
 	start   time.Time
-	result  sandbox.Result
-	status  error
+
+	// What follows is the reader's until done is closed.
+	done   chan struct{}
+	result sandbox.Result
+	status error // the helper's
+	err    error // of the answer
 }
 
 // output is a piece of output on its way to a Writer.
@@ -85,40 +112,67 @@ type output struct {
 func (r *run) wait(ctx context.Context) (sandbox.Result, error) {
 	pieces := make(chan output)
 	drop := make(chan struct{}) // closed when Writers have had their time
-	done := make(chan error, 1)
 	written := make(chan struct{})
 	r.client.background.Go(func() {
-		done <- r.read(pieces, drop)
+		r.err = r.read(pieces, drop)
 		close(pieces)
+		r.stream.Reset("")
+		close(r.done)
 	})
 	go func() { // a Writer that never returns keeps it: see Client.Close
 		defer close(written)
-		r.write(pieces)
+		r.write(pieces, drop)
 	}()
 	select {
-	case err := <-done:
-		return r.finish(ctx, err, written)
+	case <-r.done:
+		return r.finish(ctx, written)
 	case <-ctx.Done():
 	}
-	grace := max(0, r.command.Grace)
+	r.client.mu.Lock()
+	r.client.last = r.done
+	r.client.mu.Unlock()
 	r.stream.Cancel()
-	enough := time.AfterFunc(grace+giveUp, func() { close(drop) })
+	grace := max(0, r.command.Grace)
+	r.client.background.Go(func() { r.watch(grace+disobey, func() { r.client.conn.Close(errDisobeyed) }) })
+	enough := time.NewTimer(grace + giveUp)
 	defer enough.Stop()
-	late := time.AfterFunc(grace+obey, func() { r.client.conn.Close(errDisobeyed) })
+	late := time.NewTimer(grace + obey)
 	defer late.Stop()
-	if err := <-done; err != nil {
-		_ = r.client.failed(err) // a lie closes the stream
-	}
 	select {
-	case <-written:
-	case <-time.After(giveUp):
+	case <-r.done:
+		select {
+		case <-written:
+		case <-enough.C:
+		}
+		close(drop)
+	case <-enough.C:
+		close(drop)
+		select {
+		case <-r.done:
+		case <-late.C:
+			return sandbox.Result{ExitCode: -1}, context.Cause(ctx)
+		}
+	}
+	if r.err != nil {
+		_ = r.client.failed(r.err) // a lie closes the stream
 	}
 	return r.result, context.Cause(ctx)
 }
 
+// watch calls alarm when the command has not ended in time.
+func (r *run) watch(limit time.Duration, alarm func()) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-timer.C:
+		alarm()
+	}
+}
+
 // finish is the end of a command that was not cancelled, unless it is while its
 // last output is written.
-func (r *run) finish(ctx context.Context, err error, written <-chan struct{}) (sandbox.Result, error) {
+func (r *run) finish(ctx context.Context, written <-chan struct{}) (sandbox.Result, error) {
 	select {
 	case <-written:
 	case <-ctx.Done():
@@ -128,8 +182,8 @@ func (r *run) finish(ctx context.Context, err error, written <-chan struct{}) (s
 		}
 		return r.result, context.Cause(ctx)
 	}
-	if err != nil {
-		return r.result, r.client.failed(err)
+	if r.err != nil {
+		return r.result, r.client.failed(r.err)
 	}
 	name := ""
 	if len(r.command.Args) > 0 {
@@ -138,25 +192,33 @@ func (r *run) finish(ctx context.Context, err error, written <-chan struct{}) (s
 	return r.result, rename(r.status, name)
 }
 
-// write writes output until it ends. A Writer that fails gets no more.
-func (r *run) write(pieces <-chan output) {
+// write writes output until it ends. A Writer that fails gets no more, and none
+// gets any once it has been dropped.
+func (r *run) write(pieces <-chan output, drop <-chan struct{}) {
 	var failed [wire.RecordStderr + 1]bool
 	for p := range pieces {
-		if failed[p.to] {
+		select {
+		case <-drop:
 			continue
+		default:
 		}
-		to := r.command.Stdout
-		if p.to == wire.RecordStderr {
-			to = r.command.Stderr
+		if !failed[p.to] {
+			failed[p.to] = r.writeOne(p) != nil
 		}
-		var err error
-		if timed, ok := to.(TimedWriter); ok {
-			_, err = timed.WriteTimed(p.at, p.data)
-		} else {
-			_, err = to.Write(p.data)
-		}
-		failed[p.to] = err != nil
 	}
+}
+
+func (r *run) writeOne(p output) error {
+	to := r.command.Stdout
+	if p.to == wire.RecordStderr {
+		to = r.command.Stderr
+	}
+	if timed, ok := to.(TimedWriter); ok {
+		_, err := timed.WriteTimed(p.at, p.data)
+		return err
+	}
+	_, err := to.Write(p.data)
+	return err
 }
 
 // read reads the answer to its end.

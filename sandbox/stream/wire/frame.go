@@ -39,7 +39,7 @@ const (
 	MaxPayload = 64 << 10
 
 	// Window is the credit of each direction of a new stream.
-	Window = 512 << 10
+	Window = 256 << 10
 
 	headerSize = 9
 )
