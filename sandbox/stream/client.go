@@ -216,6 +216,9 @@ func (c *Client) failed(err error) error {
 	if broken := c.conn.Err(); broken != nil && (errors.Is(err, broken) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		return c.explain()
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = &wire.ProtocolError{Text: "it ended an answer in the middle"}
+	}
 	if violation, ok := errors.AsType[*wire.ProtocolError](err); ok {
 		// One lie is enough.
 		c.conn.Close(violation)

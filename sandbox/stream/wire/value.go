@@ -3,7 +3,6 @@ package wire
 import (
 	"bufio"
 	"encoding/binary"
-	"fmt"
 	"io"
 )
 
@@ -108,14 +107,7 @@ func (d *Decoder) Bool() bool {
 
 // Uint reads a number of at most limit.
 func (d *Decoder) Uint(limit uint64) uint64 {
-	if d.err != nil {
-		return 0
-	}
-	n, err := binary.ReadUvarint(d.r)
-	if err != nil {
-		d.number(err)
-		return 0
-	}
+	n := d.number()
 	if n > limit {
 		d.Violation("a number is %d, the limit %d", n, limit)
 		return 0
@@ -125,25 +117,23 @@ func (d *Decoder) Uint(limit uint64) uint64 {
 
 // Int reads a number that may be negative.
 func (d *Decoder) Int() int64 {
-	if d.err != nil {
-		return 0
-	}
-	n, err := binary.ReadVarint(d.r)
-	if err != nil {
-		d.number(err)
-		return 0
-	}
-	return n
+	n := d.number()
+	return int64(n>>1) ^ -int64(n&1) // as package binary has them
 }
 
-// number tells a number that is too long, for which package binary has no error
-// of its own, from a stream that has ended.
-func (d *Decoder) number(err error) {
-	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // as package binary returns them
-		d.fail(err)
-		return
+// number reads a varint. Package binary's reader has no error of its own for one
+// that is too long.
+func (d *Decoder) number() uint64 {
+	var n uint64
+	for shift := 0; shift < 64; shift += 7 {
+		b := d.Byte()
+		n |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return n
+		}
 	}
-	d.fail(fmt.Errorf("read a number: %w", err))
+	d.Violation("a number has no end")
+	return 0
 }
 
 // stringStep is how much of a string is made before it has arrived: a length is
