@@ -1,0 +1,3 @@
+package rootfs
+
+const nonblock = 0
