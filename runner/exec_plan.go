@@ -1,7 +1,7 @@
 package runner
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,38 +14,72 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// execPlan is a workflow file that is ready to be run job by job.
+// execPlan is what Exec knows before it runs anything.
 type execPlan struct {
-	wf     *workflow.Workflow
-	root   *yaml.Node      // the file's mapping, aliases resolved
-	jobs   []*workflow.Job // those that are run, in the order in which they are
-	inputs map[string]any
-	repo   *repository
-	o      ExecOptions
-	event  string
+	o     ExecOptions
+	repo  *repository
+	files map[string]*workflowFile // that are called, by their path in the repository
+	top   *flow
+}
+
+// workflowFile is a workflow file that has been read.
+type workflowFile struct {
+	name string // for messages
+	wf   *workflow.Workflow
+	root *yaml.Node // the file's mapping, aliases resolved
+
+	depth int // at which what it calls has been read
 }
 
 func newExecPlan(o ExecOptions) (*execPlan, error) {
-	data, err := os.ReadFile(o.File)
+	file, err := readWorkflow(o.File, o.File)
 	if err != nil {
 		return nil, workflowError(err)
 	}
-	wf, err := workflow.Parse(o.File, data)
+	p := &execPlan{o: o, files: map[string]*workflowFile{}}
+	if p.repo, err = openRepository(o.Dir, o.Exact); err != nil {
+		return nil, err
+	}
+	jobs, err := selectJobs(file.wf, o.Job)
 	if err != nil {
 		return nil, workflowError(err)
 	}
-	p := &execPlan{wf: wf, o: o, event: eventName(o, wf)}
-	if p.root, err = rootNode(data); err != nil {
-		return nil, workflowError(fmt.Errorf("%s: %w", o.File, err))
-	}
-	if p.jobs, err = selectJobs(wf, o.Job); err != nil {
+	p.top = newFlow(file, jobs)
+	p.top.event = eventName(o, file.wf)
+	p.top.secrets = o.Secrets
+	if err := p.topInputs(); err != nil {
 		return nil, workflowError(err)
 	}
-	if p.inputs, err = p.readInputs(); err != nil {
+	if err := p.readCalled(file, jobs, 1); err != nil {
 		return nil, workflowError(err)
 	}
-	p.repo, err = openRepository(o.Dir)
-	return p, err
+	return p, nil
+}
+
+func readWorkflow(path, name string) (*workflowFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	wf, err := workflow.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	root, err := rootNode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &workflowFile{name: name, wf: wf, root: root}, nil
+}
+
+// rootNode is the mapping of a workflow file, without aliases, so that parts of
+// it can be taken out. (Parse has bounded what the aliases stand for.)
+func rootNode(data []byte) (*yaml.Node, error) {
+	var doc yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil {
+		return nil, err
+	}
+	return plainNode(doc.Content[0]), nil
 }
 
 // eventName is the given one, or one that the workflow has.
@@ -63,29 +97,39 @@ func eventName(o ExecOptions, wf *workflow.Workflow) string {
 	return wf.On.Events[0].Name
 }
 
-// readInputs checks the given inputs against those that the workflow declares.
-func (p *execPlan) readInputs() (map[string]any, error) {
+// topInputs checks the given inputs against those that the workflow declares.
+func (p *execPlan) topInputs() error {
 	given := map[string]any{}
 	for k, v := range p.o.Inputs {
 		given[k] = v
 	}
+	top := p.top
 	var declared []workflow.Input
-	switch {
-	case p.event == "workflow_dispatch" && p.wf.On.Dispatch != nil:
-		declared = p.wf.On.Dispatch.Inputs
-	case p.event == "workflow_call" && p.wf.On.Call != nil:
-		declared = p.wf.On.Call.Inputs
+	switch on := top.file.wf.On; {
+	case top.event == "workflow_dispatch" && on.Dispatch != nil:
+		declared = on.Dispatch.Inputs
+	case top.event == "workflow_call" && on.Call != nil:
+		declared = on.Call.Inputs
 	case len(given) > 0:
-		return nil, fmt.Errorf("%s: inputs were given, but the workflow has neither on.workflow_dispatch nor on.workflow_call for them", p.o.File)
+		return fmt.Errorf("%s: inputs were given, but the workflow has neither on.workflow_dispatch nor on.workflow_call for them", p.o.File)
 	}
 	if err := workflow.CheckInputs(declared, given); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.o.File, err)
+		return fmt.Errorf("%s: %w", p.o.File, err)
 	}
-	values, err := workflow.InputValues(declared, given, nil)
+	github := p.github(top, "")
+	c := &expr.Context{
+		Values: map[string]any{"github": github, "gitea": github, "vars": p.o.Vars, "inputs": map[string]any{}},
+		Allow:  workflow.Availability("on.workflow_call.inputs.<inputs_id>.default"),
+	}
+	var err error
+	top.inputs, err = workflow.InputValues(declared, given, func(text string) (any, error) { return expr.EvalText(text, c) })
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.o.File, err)
+		return fmt.Errorf("%s: %w", p.o.File, err)
 	}
-	return values, nil
+	if len(given) > 0 {
+		top.given = given
+	}
+	return nil
 }
 
 // selectJobs are all jobs, or the one called id and those that it needs, each
@@ -123,150 +167,8 @@ func selectJobs(wf *workflow.Workflow, id string) ([]*workflow.Job, error) {
 	return order, nil
 }
 
-// rootNode is the mapping of a workflow file, without aliases, so that parts of
-// it can be taken out. (Parse has bounded what the aliases stand for.)
-func rootNode(data []byte) (*yaml.Node, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, err
-	}
-	return plainNode(doc.Content[0]), nil
-}
-
-func plainNode(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	out := &yaml.Node{Kind: n.Kind, Style: n.Style, Tag: n.Tag, Value: n.Value}
-	for _, child := range n.Content {
-		out.Content = append(out.Content, plainNode(child))
-	}
-	return out
-}
-
-// payload is the workflow with one job and one combination, as a server sends it.
-func (p *execPlan) payload(j *workflow.Job, c *workflow.Combination, name string, passOverCheckout bool) ([]byte, error) {
-	root := plainNode(p.root)
-	jobs := child(root, "jobs")
-	node := child(jobs, j.ID)
-	if node == nil {
-		return nil, fmt.Errorf("the job %s is not found in the file", j.ID)
-	}
-	jobs.Content = []*yaml.Node{textNode(j.ID), node}
-	remove(node, "needs")
-	set(node, "name", textNode(literal(name)))
-	if c.Values != nil {
-		matrix, err := matrixNode(c.Values)
-		if err != nil {
-			return nil, err
-		}
-		set(child(node, "strategy"), "matrix", matrix)
-	}
-	if passOverCheckout {
-		replaceCheckouts(child(node, "steps"))
-	}
-	return yaml.Marshal(root)
-}
-
-// matrixNode has a list of one value for each key.
-func matrixNode(values *expr.Object) (*yaml.Node, error) {
-	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for key, value := range values.All() {
-		text, err := json.Marshal([]any{plainValue(value)})
-		if err != nil {
-			return nil, fmt.Errorf("matrix.%s: %w", key, err)
-		}
-		var doc yaml.Node
-		if err := yaml.Unmarshal(text, &doc); err != nil { // JSON is YAML
-			return nil, fmt.Errorf("matrix.%s: %w", key, err)
-		}
-		out.Content = append(out.Content, textNode(key), doc.Content[0])
-	}
-	return out, nil
-}
-
-// plainValue is v with its texts made literal: they have been evaluated.
-func plainValue(v any) any {
-	switch v := expr.Plain(v).(type) {
-	case string:
-		return literal(v)
-	case []any:
-		for i := range v {
-			v[i] = plainValue(v[i])
-		}
-		return v
-	case map[string]any:
-		for k := range v {
-			v[k] = plainValue(v[k])
-		}
-		return v
-	default:
-		return v
-	}
-}
-
-// literal writes a text so that it is not evaluated (again).
-func literal(text string) string { return strings.ReplaceAll(text, "${{", "${{ '${{' }}") }
-
-// replaceCheckouts puts a line of log in the place of the steps that would fetch
-// the repository, which is there already. A step that fetches another one stays.
-func replaceCheckouts(steps *yaml.Node) {
-	if steps == nil {
-		return
-	}
-	for _, step := range steps.Content {
-		uses := child(step, "uses")
-		if uses == nil || !isCheckout(uses.Value) || child(child(step, "with"), "repository") != nil {
-			continue
-		}
-		if child(step, "name") == nil {
-			set(step, "name", textNode("Run "+uses.Value))
-		}
-		remove(step, "uses")
-		remove(step, "with")
-		set(step, "run", textNode(`echo "The workspace is a copy of the working directory; --checkout fetches the commit instead."`))
-	}
-}
-
-func isCheckout(uses string) bool {
-	name, _, _ := strings.Cut(uses, "@")
-	return name == "actions/checkout" || strings.HasSuffix(name, "://github.com/actions/checkout") || strings.HasSuffix(name, "://gitea.com/actions/checkout")
-}
-
-// child is the value of a key of a mapping, or nil. Keys are compared without
-// case, as the ids of jobs are.
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if strings.EqualFold(n.Content[i].Value, key) {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
-
-func set(n *yaml.Node, key string, value *yaml.Node) {
-	remove(n, key)
-	n.Content = append(n.Content, textNode(key), value)
-}
-
-func remove(n *yaml.Node, key string) {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if strings.EqualFold(n.Content[i].Value, key) {
-			n.Content = slices.Delete(n.Content, i, i+2)
-			return
-		}
-	}
-}
-
-func textNode(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
-}
-
 // github is the github context of a job, with the keys that a server sends.
-func (p *execPlan) github(jobID string) map[string]any {
+func (p *execPlan) github(f *flow, jobID string) map[string]any {
 	r := p.repo
 	event := map[string]any{"ref": r.ref, "after": r.sha, "repository": map[string]any{
 		"full_name": r.name, "name": r.name[strings.LastIndexByte(r.name, '/')+1:], "default_branch": "main",
@@ -277,16 +179,12 @@ func (p *execPlan) github(jobID string) map[string]any {
 			event[k] = v
 		}
 	}
-	if len(p.o.Inputs) > 0 {
-		inputs := map[string]any{}
-		for k, v := range p.o.Inputs {
-			inputs[k] = v
-		}
-		event["inputs"] = inputs
+	if f.given != nil {
+		event["inputs"] = f.given
 	}
 	owner, _, _ := strings.Cut(r.name, "/")
-	return map[string]any{
-		"event_name": p.event, "event": event, "job": jobID, "workflow": workflowName(p.wf),
+	g := map[string]any{
+		"event_name": f.event, "event": event, "job": jobID, "workflow": p.workflowName(f),
 		"ref": r.ref, "ref_name": r.refName(), "ref_type": r.refType(), "sha": r.sha, "ref_protected": false,
 		"head_ref": eventText(event, "pull_request", "head", "ref"), "base_ref": eventText(event, "pull_request", "base", "ref"),
 		"repository": r.name, "repository_owner": owner, "repositoryUrl": strings.TrimSuffix(r.server+"/"+r.name, "/"),
@@ -296,6 +194,12 @@ func (p *execPlan) github(jobID string) map[string]any {
 		"secret_source": "Actions", "retention_days": "", "action": "", "action_path": "", "action_ref": "",
 		"action_repository": "", "action_status": "", "env": "", "path": "", "event_path": "", "workspace": "",
 	}
+	for key, value := range p.o.seams.context {
+		if f.by == nil || key != "event_name" && key != "event" { // a called workflow has its own
+			g[key] = value
+		}
+	}
+	return g
 }
 
 func (p *execPlan) actionsURL() string {
@@ -305,11 +209,16 @@ func (p *execPlan) actionsURL() string {
 	return "https://github.com"
 }
 
-func workflowName(wf *workflow.Workflow) string {
-	if wf.Name != "" {
-		return wf.Name
+// workflowName is that of the workflow at the top, also where another one is
+// called.
+func (p *execPlan) workflowName(f *flow) string {
+	for f.by != nil {
+		f = f.by.job.flow
 	}
-	return filepath.Base(wf.File)
+	if f.file.wf.Name != "" {
+		return f.file.wf.Name
+	}
+	return filepath.Base(f.file.name)
 }
 
 // eventText is a text within an event, or "".

@@ -21,11 +21,15 @@ type repository struct {
 	sha    string
 	ref    string
 	actor  string
+
+	git      *git.Repository // nil where there is none
+	worktree string          // its folder; root is in it
 }
 
 // openRepository reads the git repository that dir is in. A folder that is in
 // none gives made-up values: only a repository that cannot be read is an error.
-func openRepository(dir string) (*repository, error) {
+// With exact the root is dir itself, also where the repository's is above it.
+func openRepository(dir string, exact bool) (*repository, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("find the repository: %w", err)
@@ -42,8 +46,11 @@ func openRepository(dir string) (*repository, error) {
 		return nil, fmt.Errorf("read the git repository of %s: %w", dir, err)
 	}
 	if tree, err := repo.Worktree(); err == nil {
-		r.root = tree.Filesystem.Root()
-		r.name = "local/" + filepath.Base(r.root)
+		r.git, r.worktree = repo, tree.Filesystem.Root()
+		r.name = "local/" + filepath.Base(r.worktree)
+		if !exact {
+			r.root = r.worktree
+		}
 	}
 	r.head(repo)
 	r.remote(repo)

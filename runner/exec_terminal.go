@@ -15,10 +15,27 @@ import (
 
 // screen writes the log of jobs for a person. It is safe for concurrent use.
 type screen struct {
-	out     io.Writer
+	out     *lockedWriter
+	prefix  string // of each line
 	color   bool
 	verbose bool // what the engine says of each step is shown, too
-	mu      sync.Mutex
+}
+
+// lockedWriter takes one text at a time.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func newScreen(w io.Writer, color, verbose bool) *screen {
+	return &screen{out: &lockedWriter{w: w}, color: color, verbose: verbose}
+}
+
+// pane is the screen for one of several jobs that run at the same time.
+func (s *screen) pane(name string) *screen {
+	clone := *s
+	clone.prefix = s.paint(dim, name+" |") + " "
+	return &clone
 }
 
 // The colours, as SGR parameters.
@@ -39,9 +56,13 @@ func (s *screen) paint(color, text string) string {
 }
 
 func (s *screen) printf(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(s.out, format, args...) // a terminal that is gone cannot be told
+	text := fmt.Sprintf(format, args...)
+	if s.prefix != "" {
+		text = s.prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+s.prefix) + "\n"
+	}
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	_, _ = io.WriteString(s.out.w, text) // a terminal that is gone cannot be told
 }
 
 // marks are how results begin a line.
@@ -56,6 +77,11 @@ func (s *screen) job(name string) { s.printf("%s\n", s.paint(bold, "▶ "+name))
 
 func (s *screen) jobEnd(name string, r task.Result, took time.Duration) {
 	s.printf("%s\n\n", s.paint(marks[r].color, fmt.Sprintf("%s %s: %s (%s)", marks[r].sign, name, r, short(took))))
+}
+
+// skipped tells of a job that does not run.
+func (s *screen) skipped(name, why string) {
+	s.printf("%s\n\n", s.paint(dim, fmt.Sprintf("%s %s: skipped: %s", marks[task.Skipped].sign, name, why)))
 }
 
 // rowStyles are how rows with a meaning are shown.
@@ -95,7 +121,11 @@ func (s *screen) summary(totals []jobTotal) {
 	}
 	for _, t := range totals {
 		pad := strings.Repeat(" ", width-len([]rune(t.name)))
-		s.printf("%s %s%s  %-9s  %s\n", s.paint(marks[t.result].color, marks[t.result].sign), t.name, pad, t.result, short(t.took))
+		remark := t.why
+		if remark == "" {
+			remark = short(t.took)
+		}
+		s.printf("%s %s%s  %-9s  %s\n", s.paint(marks[t.result].color, marks[t.result].sign), t.name, pad, t.result, remark)
 	}
 }
 
@@ -161,7 +191,7 @@ func (t *terminal) shown(row string) bool {
 		t.fold = t.after
 		return false
 	case t.fold == folded:
-		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning)
+		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning) || strings.HasPrefix(row, copied)
 	case t.fold != open && strings.HasPrefix(row, job.RowGroup):
 		t.fold, t.after = folded, t.fold
 		if t.after == fresh {
@@ -221,3 +251,51 @@ func (t *terminal) SetOutput(key, value string) {
 
 // SetSummary shows nothing: a summary is for a page.
 func (t *terminal) SetSummary(int, []byte) {}
+
+// execSink is a terminal that tells somebody else, too.
+type execSink struct {
+	*terminal
+	watch watch // nil: nobody
+}
+
+func (s *execSink) Row(t time.Time, line string) {
+	s.terminal.Row(t, line)
+	if s.watch != nil {
+		s.watch.Row(t, line)
+	}
+}
+
+func (s *execSink) StepStarted(i int, at time.Time) {
+	s.terminal.StepStarted(i, at)
+	if s.watch != nil {
+		s.watch.StepStarted(i, at)
+	}
+}
+
+func (s *execSink) StepFinished(i int, r task.Result, at time.Time) {
+	s.terminal.StepFinished(i, r, at)
+	if s.watch != nil {
+		s.watch.StepFinished(i, r, at)
+	}
+}
+
+func (s *execSink) AddMask(value string) {
+	s.terminal.AddMask(value)
+	if s.watch != nil {
+		s.watch.AddMask(value)
+	}
+}
+
+func (s *execSink) SetOutput(key, value string) {
+	s.terminal.SetOutput(key, value)
+	if s.watch != nil {
+		s.watch.SetOutput(key, value)
+	}
+}
+
+func (s *execSink) SetSummary(i int, markdown []byte) {
+	s.terminal.SetSummary(i, markdown)
+	if s.watch != nil {
+		s.watch.SetSummary(i, markdown)
+	}
+}

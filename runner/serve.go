@@ -45,6 +45,8 @@ type ServeOptions struct {
 	// Ready, if set, is called once the server has accepted the runner, with
 	// the address of the metrics server, which is nil when it is off.
 	Ready func(metrics net.Addr)
+
+	onHost func(sandbox.Provider) sandbox.Provider // for tests: stands before the host's
 }
 
 // Serve takes and runs tasks until it is asked to stop, and returns when all have
@@ -211,7 +213,7 @@ func (s *service) engine(ctx context.Context) (*job.Runner, error) {
 	return newEngine(ctx, engineOptions{
 		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		providers: s.providers, log: s.log,
+		providers: s.providers, onHost: s.onHost, log: s.log,
 	})
 }
 
@@ -255,8 +257,8 @@ type engineOptions struct {
 	environ   []string
 	owner     map[string]string
 	transport http.RoundTripper
-	providers *otel.Providers // nil: no traces
-	workspace string          // the folder of which host workspaces begin as a copy; "": empty
+	providers *otel.Providers                         // nil: no traces
+	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	log       *slog.Logger
 }
 
@@ -270,8 +272,8 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 		return nil, err
 	}
 	var onHost sandbox.Provider = hosts
-	if o.workspace != "" {
-		onHost = filling{hosts, o.workspace}
+	if o.onHost != nil {
+		onHost = o.onHost(hosts)
 	}
 	env := map[string]string{}
 	maps.Copy(env, o.cfg.Runner.Envs)

@@ -22,8 +22,10 @@ func (p *program) execCommand() *cli.Command {
 		Usage:     "run a workflow file here and now, with no server",
 		ArgsUsage: "WORKFLOW.yml",
 		Description: "Runs the jobs of the file in the order of their needs, each combination of a matrix for\n" +
-			"itself, and shows the log. Each job works on a copy of the repository that the current folder\n" +
-			"belongs to; the steps that would check it out are passed over (see --checkout).\n\n" +
+			"itself, with the workflows of the repository that they call, and shows the log. Each job works\n" +
+			"on a copy of the repository that the current folder belongs to (of the folder itself, if it\n" +
+			"belongs to none), without what .gitignore names; the steps that would check it out are passed\n" +
+			"over (see --checkout).\n\n" +
 			"The github context is that of the repository's HEAD. An interrupt (Ctrl-C) cancels: always()\n" +
 			"steps still run; a second one kills.\n\n" +
 			"Exit codes: 0 all jobs succeeded or were skipped; 1 one failed; 2 the workflow or the command\n" +
@@ -37,6 +39,8 @@ func (p *program) execCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "var", Usage: "set a variable of the vars context: `NAME=VALUE`"},
 			&cli.StringSliceFlag{Name: "input", Usage: "set an input: `NAME=VALUE`"},
 			&cli.StringSliceFlag{Name: "env", Usage: "set an environment variable of every step: `NAME=VALUE`, or NAME as for secrets"},
+			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "run up to `N` jobs at the same time; each line of the log then begins with its job's name"},
+			&cli.StringFlag{Name: "workdir", Usage: "let the jobs work on a copy of `FOLDER` instead"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each step's script, shell and environment, too", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "checkout", Usage: "begin with empty workspaces and run the workflow's checkout steps", DisableDefaultText: true},
 		},
@@ -59,6 +63,15 @@ func (p *program) exec(c *cli.Context) error {
 		Config: &cfg.Config, Version: programVersion(), Environ: p.environ, Log: p.logHandler(cfg.Log),
 		File: c.Args().First(), Dir: ".", Job: c.String("job"), EventName: c.String("event-name"),
 		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Out: p.stdout, Color: p.colors(),
+	}
+	if dir := c.String("workdir"); dir != "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usagef("--workdir %s: there is no such folder", dir)
+		}
+		o.Dir, o.Exact = dir, true
+	}
+	if o.Parallel = c.Int("parallel"); o.Parallel < 1 {
+		return usagef("--parallel %d: expected 1 or more", o.Parallel)
 	}
 	if err := p.execValues(c, &o); err != nil {
 		return err

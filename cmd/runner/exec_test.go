@@ -127,9 +127,9 @@ func TestExecResults(t *testing.T) {
 		{"failure", job("    steps: [{run: exit 3}, {run: echo never-run}, {if: always(), run: echo tidy}]"), "", 1,
 			[]string{"exit code 3", "tidy", "✗ a: failure"}, []string{"never-run\n"}},
 		{"continue-on-error", job("    continue-on-error: true\n    steps: [{run: exit 3}]"), "", 0, nil, nil},
-		{"skipped by if", job("    if: false\n    steps: [{run: echo never}]"), "", 0, []string{"- a: skipped"}, nil},
+		{"skipped by if", job("    if: false\n    steps: [{run: echo never}]"), "", 0, []string{"- a: skipped: its condition does not hold: false"}, nil},
 		{"needs of a failed job", job("    steps: [{run: exit 1}]\n  b:\n    needs: a\n    runs-on: linux\n    steps: [{run: echo never-run}]"), "", 1,
-			[]string{"- b  skipped"}, []string{"│ never-run"}},
+			[]string{"- b: skipped: needs a failed", "- b  skipped    needs a failed"}, []string{"│ never-run"}},
 		{"fail-fast", job("    strategy: {matrix: {n: [1, 2]}}\n    steps: [{run: 'echo n${{ matrix.n }}; exit 1'}]"), "", 1,
 			[]string{"│ n1", "■ a (2)  cancelled"}, []string{"│ n2"}},
 		{"no fail-fast", job("    strategy: {fail-fast: false, matrix: {n: [1, 2]}}\n    steps: [{run: 'echo n${{ matrix.n }}; exit 1'}]"), "", 1,
@@ -148,7 +148,7 @@ func TestExecResults(t *testing.T) {
 		{"no jobs", "on: push", "", 2, nil, nil},
 		{"unknown need", job("    needs: zz\n    steps: [{run: echo x}]"), "", 2, nil, nil},
 		{"inputs for nothing", job("    steps: [{run: echo x}]"), "--input a=b", 2, nil, nil},
-		{"reusable", "on: push\njobs:\n  a: {uses: ./wf.yml}\n", "", 1, nil, nil},
+		{"called from elsewhere", "on: push\njobs:\n  a: {uses: ./wf.yml}\n", "", 2, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
