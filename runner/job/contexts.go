@@ -103,7 +103,8 @@ func containerContext(c sandbox.ContainerInfo) map[string]any {
 	return map[string]any{"id": c.ID, "network": c.Network, "ports": c.Ports}
 }
 
-// values returns all contexts for a step of a scope. env is the env context.
+// values returns all contexts for a step of a scope. env is the env context. An
+// action's steps see no secrets but those that they are given.
 func (j *jobRun) values(s *scope, action actionContext, env map[string]string) map[string]any {
 	github := maps.Clone(j.github)
 	github["action"] = action.name
@@ -121,6 +122,7 @@ func (j *jobRun) values(s *scope, action actionContext, env map[string]string) m
 	values["env"] = j.envContext(env)
 	if s.path != "" {
 		values["inputs"] = s.inputs
+		values["secrets"] = nil
 	}
 	return values
 }
@@ -134,7 +136,11 @@ func (j *jobRun) envContext(env map[string]string) any {
 }
 
 // exprs returns what the expressions at one key may use, with the status of s.
+// Those of an action see no secrets.
 func (j *jobRun) exprs(ctx context.Context, s *scope, values map[string]any, key string) *expr.Context {
+	if strings.HasPrefix(key, "action.") {
+		values = withoutSecrets(values)
+	}
 	return &expr.Context{
 		Values:    values,
 		Allow:     workflow.Availability(key),
@@ -152,4 +158,10 @@ func (j *jobRun) hashFiles(ctx context.Context, patterns []string) (string, erro
 		follow, patterns = true, patterns[1:]
 	}
 	return j.sandbox.HashFiles(ctx, j.info.Workspace, patterns, follow)
+}
+
+func withoutSecrets(values map[string]any) map[string]any {
+	values = maps.Clone(values)
+	values["secrets"] = nil
+	return values
 }

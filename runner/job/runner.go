@@ -106,6 +106,7 @@ type jobRun struct {
 	uses  map[string]*use
 
 	programs      int               // numbers command files and scripts
+	misplaced     map[string]bool   // names that an action may not use and that were told of
 	programsFound map[string]string // by name, as long as the path stays
 }
 
@@ -144,6 +145,9 @@ func (j *jobRun) decide() (run bool, err error) {
 	if err := j.prepareContexts(); err != nil {
 		return false, err
 	}
+	// The condition may name env, though it is not GitHub's. What is wrong with
+	// it is told when a job that runs is set up.
+	_ = j.jobEnv()
 	if run, err = j.condition(); err != nil || !run {
 		return false, err
 	}

@@ -44,7 +44,7 @@ func (j *jobRun) condition() (bool, error) {
 		}
 	}
 	ok, err := expr.Condition(j.job.If, &expr.Context{
-		Values:    j.base,
+		Values:    j.jobValues(),
 		Allow:     workflow.Availability("jobs.<job_id>.if"),
 		Success:   func() bool { return !has(task.Failure)() && !has(task.Cancelled)() && !has(task.Skipped)() },
 		Failure:   has(task.Failure),
@@ -117,7 +117,18 @@ func (j *jobRun) setUp() error {
 
 // jobExprs returns what the expressions at a key of the job may use.
 func (j *jobRun) jobExprs(key string) *expr.Context {
-	return &expr.Context{Values: j.base, Allow: workflow.Availability(key)}
+	return &expr.Context{Values: j.jobValues(), Allow: workflow.Availability(key)}
+}
+
+// jobValues are the contexts of the job itself, with its env as far as it is
+// known.
+func (j *jobRun) jobValues() map[string]any {
+	if j.state.env == nil {
+		return j.base
+	}
+	values := maps.Clone(j.base)
+	values["env"] = expr.CaseSensitive(j.state.env)
+	return values
 }
 
 // tellJob writes what runs the job and why.

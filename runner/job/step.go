@@ -21,6 +21,8 @@ type stepRun struct {
 	own    map[string]string // its env, evaluated
 	env    map[string]string // the env context: the job's, the scope's and its own
 	exprs  *expr.Context     // for at
+	// misplaced is told of a name that GitHub refuses in an action.
+	misplaced func(name string)
 
 	life    life
 	timeout time.Duration // 0: none
@@ -38,6 +40,9 @@ func (r *stepRun) at(key string) *expr.Context {
 	default:
 		c.Allow = workflow.Availability("action.runs.steps")
 	}
+	if r.scope.path != "" {
+		c.Misplaced = r.misplaced
+	}
 	return &c
 }
 
@@ -54,7 +59,7 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 	if j.rows.debug {
 		begin()
 	}
-	r := &stepRun{Step: st, scope: s}
+	r := &stepRun{Step: st, scope: s, misplaced: j.tellMisplaced}
 	run, err := j.prepareStep(r)
 	var d done
 	switch {
@@ -105,6 +110,20 @@ func (j *jobRun) prepareStep(r *stepRun) (run bool, err error) {
 		return false, fmt.Errorf("the step's timeout-minutes: %w", err)
 	}
 	return true, nil
+}
+
+// tellMisplaced warns, once a name, of what an action uses and GitHub refuses
+// there. A workflow's own steps are warned of when it is read.
+func (j *jobRun) tellMisplaced(name string) {
+	name = strings.ToLower(name)
+	if j.misplaced[name] {
+		return
+	}
+	if j.misplaced == nil {
+		j.misplaced = map[string]bool{}
+	}
+	j.misplaced[name] = true
+	j.rows.warnf("GitHub refuses %s in the steps of an action; this runner goes on, and what has no value here is empty.", name)
 }
 
 // stepName is what github.action is made of.

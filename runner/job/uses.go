@@ -128,6 +128,7 @@ func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (u *use, wa
 	defaults := new(expr.Context)
 	*defaults = *r.exprs
 	defaults.Allow = workflow.Availability("action.inputs.<input_id>.default")
+	defaults.Values = withoutSecrets(defaults.Values)
 	for name := range in.Default {
 		text, err := expr.Interpolate(in.Values[name], defaults)
 		if err != nil {

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"slices"
 	"strings"
 
 	"otelrunner/runner/workflow/expr"
@@ -12,6 +13,10 @@ import (
 // may. The keys that begin with "action." are those of an action's metadata
 // file. An unknown key allows no context. The result is shared: do not change
 // it.
+//
+// Gitea's own runner has no such table: it knows all contexts everywhere. A
+// workflow that works there works here too, so what the table leaves out is
+// tolerated at every key that takes expressions.
 func Availability(key string) *expr.Allow {
 	if a := availability[key]; a != nil {
 		return a
@@ -30,6 +35,8 @@ const (
 	ctxStep     = ctxRunning + " steps"
 	ctxStepIf   = ctxMatrix + " env job runner steps"
 	ctxAction   = "github gitea inputs strategy matrix env job runner steps"
+
+	ctxAll = "github gitea inputs vars needs strategy matrix secrets env job runner steps jobs"
 
 	fnStatus = "success failure cancelled always"
 	fnHash   = "hashFiles"
@@ -90,7 +97,17 @@ var availability = table([][3]string{
 func table(rows [][3]string) map[string]*expr.Allow {
 	m := make(map[string]*expr.Allow, len(rows))
 	for _, r := range rows {
-		m[r[0]] = &expr.Allow{Key: r[0], Contexts: strings.Fields(r[1]), Functions: strings.Fields(r[2])}
+		a := &expr.Allow{Key: r[0], Contexts: strings.Fields(r[1]), Functions: strings.Fields(r[2])}
+		all := strings.Fields(ctxAll)
+		if strings.Contains(r[2], fnHash) { // a step's: the status is known there
+			all = append(all, strings.Fields(fnStatus)...)
+		}
+		for _, name := range all {
+			if !slices.Contains(a.Contexts, name) && !slices.Contains(a.Functions, name) {
+				a.Tolerated = append(a.Tolerated, name)
+			}
+		}
+		m[r[0]] = a
 	}
 	return m
 }

@@ -204,6 +204,23 @@ func TestAvailability(t *testing.T) {
 	}
 }
 
+// What Gitea's own runner takes everywhere is taken here too, but for unknown
+// names, and hashFiles where there is no workspace yet.
+func TestTolerated(t *testing.T) {
+	for key, want := range map[string]string{
+		"jobs.<job_id>.steps.if":  "jobs secrets",
+		"jobs.<job_id>.steps.run": "always cancelled failure jobs success",
+		"jobs.<job_id>.if":        "env job jobs matrix runner secrets steps strategy",
+		"jobs.<job_id>.runs-on":   "env job jobs runner secrets steps",
+		"action.runs.steps":       "always cancelled failure jobs needs secrets success vars",
+		"nonsense":                "",
+	} {
+		if got := sortedWords(workflow.Availability(key).Tolerated); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+}
+
 func TestContainerFrom(t *testing.T) {
 	value := func(src string) any {
 		v, err := expr.Eval(src, &expr.Context{})

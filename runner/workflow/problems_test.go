@@ -139,15 +139,15 @@ jobs:
     - uses: x/y@${{ github.sha }}
     - run: echo ${{ github.sha
 `, []string{
-		"3:27: env.A: Unrecognized named-value: 'matrix'. Located at position 2 within expression:  matrix.os . Available in env: gitea, github, inputs, secrets, vars",
-		"6:18: jobs.a.runs-on: Unrecognized named-value: 'env'",
+		"3:6: warning: env.A: GitHub refuses matrix in env; this runner goes on",
+		"6:14: warning: jobs.a.runs-on: GitHub refuses env in jobs.<job_id>.runs-on",
 		"7:9: jobs.a.if: Unrecognized named-value: 'githbu'",
-		"9:15: jobs.a.steps[0].if: Unrecognized named-value: 'secrets'",
+		"9:11: warning: jobs.a.steps[0].if: GitHub refuses secrets in jobs.<job_id>.steps.if",
 		"12:33: jobs.a.steps[0].run: Unexpected end of expression: '.'",
 		"13:22: jobs.a.steps[1].run: Unrecognized named-value: 'nope'",
 		"15:30: jobs.a.steps[1].env.B: Unexpected symbol: '|'",
 		"16:12: jobs.a.steps[2].run: Unrecognized named-value: 'text'",
-		"21:16: jobs.a.steps[3].with.b: Unrecognized function: 'failure'",
+		"21:12: warning: jobs.a.steps[3].with.b: GitHub refuses failure in jobs.<job_id>.steps.with",
 		"22:21: jobs.a.steps[4].uses: Unrecognized named-value: 'github'",
 		"23:17: jobs.a.steps[5].run: The expression is not closed",
 	}},
@@ -167,7 +167,7 @@ jobs:
 `, []string{
 		`7:13: expected a list or an expression, found "linux"`,
 		`8:9: jobs.a.strategy.matrix.n: expected at least one value`,
-		"9:22: Unrecognized named-value: 'env'",
+		"9:17: warning: jobs.a.strategy.matrix.ok: GitHub refuses env",
 		"10:19: jobs.a.strategy.matrix.include[0]: expected a mapping of matrix keys",
 		"11:18: exclude: expected a list or an expression, found a mapping",
 	}},

@@ -19,6 +19,16 @@ func (r *reader) check(n *yaml.Node, path, key string) {
 	}
 	if err := expr.CheckText(d.Value, Availability(key)); err != nil {
 		r.exprError(d, path, err)
+		return
+	}
+	r.misplaced(n, path, key, expr.Misplaced(d.Value, false, Availability(key)))
+}
+
+// misplaced warns of names that work here and not on GitHub.
+func (r *reader) misplaced(n *yaml.Node, path, key string, names []string) {
+	if len(names) > 0 {
+		r.warnf(n, "%s: GitHub refuses %s in %s; this runner goes on, and what has no value here is empty",
+			path, strings.Join(names, ", "), key)
 	}
 }
 
@@ -31,6 +41,9 @@ func (r *reader) condition(dst *string, pos *Pos, key string) func(*yaml.Node, s
 			return
 		}
 		mixed, err := expr.CheckCondition(d.Value, Availability(key))
+		if err == nil {
+			r.misplaced(n, path, key, expr.Misplaced(d.Value, true, Availability(key)))
+		}
 		switch {
 		case err != nil:
 			r.exprError(d, path, err)

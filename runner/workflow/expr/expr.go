@@ -43,6 +43,10 @@ type Context struct {
 	// MaxMemory bounds the results of one evaluation in bytes; 0 means the
 	// default of the function that is called.
 	MaxMemory int
+
+	// Misplaced, if set, is told each time that an expression is read which
+	// names what Allow only tolerates.
+	Misplaced func(name string)
 }
 
 // Allow says what the expressions at one key of a workflow may use. It is
@@ -56,6 +60,10 @@ type Allow struct {
 	// Functions are those of "success", "failure", "cancelled", "always" and
 	// "hashFiles" that may be called; the others always may.
 	Functions []string
+	// Tolerated are contexts and functions that GitHub refuses at this key and
+	// other runners take. They may be used, a context without a value is null,
+	// and Misplaced tells of them. They are not named in messages.
+	Tolerated []string
 }
 
 // Eval evaluates one expression, written without ${{ }}. An empty one is null.
@@ -76,7 +84,7 @@ func Eval(src string, c *Context) (any, error) {
 // Check reports what is wrong with an expression before any value is known:
 // its syntax, and names that a does not allow. An empty expression is fine.
 func Check(src string, a *Allow) error {
-	_, err := parse(src, allowScope{a})
+	_, err := parse(src, allowScope{a: a})
 	return err
 }
 
@@ -90,17 +98,22 @@ func run(n *node, src string, c *Context, limit int) (value, error) {
 
 func (c *Context) context(name string) bool {
 	if c.Allow != nil {
-		return c.Allow.context(name)
+		return c.Allow.context(name) || c.tolerates(name)
 	}
 	_, ok := lookupMap(c.Values, name)
 	return ok
 }
 
 func (c *Context) function(name string) bool {
-	if c.Allow != nil && !c.Allow.function(name) {
+	if !c.isSet(name) {
 		return false
 	}
-	switch name {
+	return c.Allow == nil || c.Allow.function(name) || c.tolerates(name)
+}
+
+// isSet reports whether there is what the function needs.
+func (c *Context) isSet(function string) bool {
+	switch function {
 	case "success", "always":
 		return c.Success != nil
 	case "failure":
@@ -109,6 +122,14 @@ func (c *Context) function(name string) bool {
 		return c.Cancelled != nil
 	}
 	return c.HashFiles != nil
+}
+
+func (c *Context) tolerates(name string) bool {
+	ok := hasFold(c.Allow.Tolerated, name)
+	if ok && c.Misplaced != nil {
+		c.Misplaced(name)
+	}
+	return ok
 }
 
 func (c *Context) contexts() []string {
@@ -126,7 +147,7 @@ func (c *Context) contexts() []string {
 func (c *Context) functions() []string {
 	var names []string
 	for _, f := range contextFunctions {
-		if c.function(f) {
+		if c.isSet(f) && (c.Allow == nil || c.Allow.function(f)) {
 			names = append(names, f)
 		}
 	}
@@ -156,10 +177,22 @@ func hasFold(list []string, name string) bool {
 }
 
 // allowScope is the scope of a check without values.
-type allowScope struct{ a *Allow }
+type allowScope struct {
+	a *Allow
+	// misplaced, if set, collects what is only tolerated.
+	misplaced *[]string
+}
 
-func (s allowScope) context(name string) bool  { return s.a.context(name) }
-func (s allowScope) function(name string) bool { return s.a.function(name) }
+func (s allowScope) context(name string) bool  { return s.a.context(name) || s.tolerates(name) }
+func (s allowScope) function(name string) bool { return s.a.function(name) || s.tolerates(name) }
 func (s allowScope) contexts() []string        { return append([]string(nil), s.a.Contexts...) }
 func (s allowScope) functions() []string       { return s.a.Functions }
 func (s allowScope) where() string             { return s.a.Key }
+
+func (s allowScope) tolerates(name string) bool {
+	ok := hasFold(s.a.Tolerated, name)
+	if ok && s.misplaced != nil && !hasFold(*s.misplaced, name) {
+		*s.misplaced = append(*s.misplaced, name)
+	}
+	return ok
+}

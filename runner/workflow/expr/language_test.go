@@ -3,6 +3,7 @@ package expr_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,6 +214,40 @@ func TestAllow(t *testing.T) {
 	}
 	if err := expr.Check("github.sha && nope", c.Allow); err == nil {
 		t.Error("Check let an unknown context pass")
+	}
+}
+
+func TestTolerated(t *testing.T) {
+	c := testContext()
+	var told []string
+	c.Misplaced = func(name string) { told = append(told, name) }
+	c.Allow = &expr.Allow{Key: "k", Contexts: []string{"github"}, Tolerated: []string{"matrix", "env", "failure", "hashFiles"}}
+	c.Success, c.Failure, c.HashFiles = func() bool { return true }, func() bool { return true }, nil
+	delete(c.Values, "matrix")
+	for src, want := range map[string]any{"matrix.os": nil, "ENV.path == 'x' || true": true, "failure()": true} {
+		if got, err := expr.Eval(src, c); got != want || err != nil {
+			t.Errorf("%s: %v, %v", src, got, err)
+		}
+	}
+	slices.Sort(told)
+	if got := strings.Join(told, " "); got != "ENV failure matrix" {
+		t.Errorf("told of %s", got)
+	}
+	// What is not there cannot be tolerated; messages name what is right.
+	for src, want := range map[string]string{"nope.x": "Available in k: github", "hashFiles('x')": "hashFiles() may not be used in k", "success()": "Unrecognized function"} {
+		if _, err := expr.Eval(src, c); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "matrix") {
+			t.Errorf("%s: %v, want %q", src, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"a ${{ github.sha }} ${{ matrix.a }}${{ env.B || matrix.c }}": "matrix env", "matrix.os": "", "${{ nope }} ${{ env.A }}": "env", "${{ env.A": "",
+	} {
+		if got := strings.Join(expr.Misplaced(text, false, c.Allow), " "); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if got := expr.Misplaced("matrix.os == 'x'", true, c.Allow); len(got) != 1 {
+		t.Errorf("a bare condition: %v", got)
 	}
 }
 

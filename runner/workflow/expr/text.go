@@ -78,12 +78,33 @@ func CheckText(text string, a *Allow) error {
 	}
 	for _, s := range segs {
 		if s.isExpr {
-			if _, err := s.parse(allowScope{a}); err != nil {
+			if _, err := s.parse(allowScope{a: a}); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// Misplaced returns the contexts and functions that a text names and a only
+// tolerates, each once, in the order of the text. condition says that the text is
+// that of an `if:`, an expression without ${{ }} too.
+func Misplaced(text string, condition bool, a *Allow) []string {
+	var names []string
+	sc := allowScope{a: a, misplaced: &names}
+	if !HasExpression(text) {
+		if condition {
+			_, _ = parse(text, sc) // what is wrong is Check's to say
+		}
+		return names
+	}
+	segs, _ := split(text)
+	for _, s := range segs {
+		if s.isExpr {
+			_, _ = s.parse(sc)
+		}
+	}
+	return names
 }
 
 // CheckCondition is Check for the text of an `if:`. A text that is put together
