@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 // or as a child like any other.
 type start struct {
 	namespace bool
+	without   string // capabilities to give up, in setpriv(1)'s form
 	env       []string
 	stderr    io.Writer
 }
@@ -85,6 +86,9 @@ func (p *process) wait() error {
 func (s start) process(t testing.TB) *process {
 	t.Helper()
 	args := []string{helper, "__helper"}
+	if s.without != "" {
+		args = append([]string{"setpriv", "--bounding-set", s.without, "--inh-caps", s.without, "--"}, args...)
+	}
 	if s.namespace {
 		namespaces(t)
 		args = append([]string{"unshare", "--fork", "--pid", "--mount-proc", "--kill-child"}, args...)

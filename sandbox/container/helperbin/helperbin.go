@@ -80,7 +80,7 @@ func ownProgram(arch string) ([]byte, error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != arch {
 		return nil, fmt.Errorf("it is a program for %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
-	if testing() {
+	if inTest() {
 		return nil, errors.New("it is a test")
 	}
 	program, err := os.ReadFile("/proc/self/exe")
@@ -90,8 +90,8 @@ func ownProgram(arch string) ([]byte, error) {
 	return program, checkStatic(program)
 }
 
-// testing reports whether this is a program of `go test`, whose main is not ours.
-func testing() bool { return strings.HasSuffix(strings.TrimSuffix(os.Args[0], ".exe"), ".test") }
+// inTest reports whether this is a program of `go test`, whose main is not ours.
+func inTest() bool { return strings.HasSuffix(strings.TrimSuffix(os.Args[0], ".exe"), ".test") }
 
 // checkStatic makes sure that a program needs no loader, which an image may not
 // have.

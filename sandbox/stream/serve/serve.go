@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"otelrunner/sandbox"
@@ -80,7 +81,8 @@ func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 // fault returns nil for the regular ends of a connection.
 func fault(err error) error {
 	var goodbye *wire.GoodbyeError
-	if errors.As(err, &goodbye) || errors.Is(err, io.EOF) || errors.Is(err, wire.ErrClosed) {
+	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)
+	if errors.As(err, &goodbye) || errors.Is(err, wire.ErrClosed) || gone {
 		return nil
 	}
 	return fmt.Errorf("the stream to the runner: %w", err)

@@ -128,6 +128,9 @@ func (d *Decoder) number() uint64 {
 	for shift := 0; shift < 64; shift += 7 {
 		b := d.Byte()
 		n |= uint64(b&0x7f) << shift
+		if d.err != nil {
+			return 0
+		}
 		if b < 0x80 {
 			return n
 		}
