@@ -1,0 +1,104 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// An engine is the container engine behind its API: Docker 20.10 or later, or
+// Podman's compatible service. One client holds its connections and the API's
+// version, which is negotiated once.
+type engine struct {
+	*client.Client
+	host    string
+	timeout time.Duration
+	arch    atomic.Pointer[string]
+}
+
+func newEngine(o Options) (*engine, error) {
+	opts := []client.Opt{client.FromEnv}
+	if o.Host != "" && o.Host != "-" {
+		opts = append(opts, client.WithHost(o.Host))
+	}
+	c, err := client.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("container.docker_host: %w", err)
+	}
+	return &engine{Client: c, host: c.DaemonHost(), timeout: o.Timeout}, nil
+}
+
+// retry is how often an engine that is away is asked again.
+const retry = 500 * time.Millisecond
+
+// reach waits until the engine answers and returns its architecture, by Go's
+// name. An engine that has answered before is not asked.
+func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
+	if arch := e.arch.Load(); arch != nil {
+		return *arch, nil
+	}
+	deadline := time.Now().Add(e.timeout)
+	for told := false; ; {
+		v, err := e.ServerVersion(ctx, client.ServerVersionOptions{})
+		if err == nil {
+			if v.Os != "linux" {
+				return "", fmt.Errorf("the container engine at %s runs %s containers; only linux ones are supported", e.host, v.Os)
+			}
+			e.arch.Store(&v.Arch)
+			return v.Arch, nil
+		}
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		if errors.Is(err, os.ErrPermission) {
+			return "", fmt.Errorf("the runner's user may not use the container engine at %s: add it to the group docker, or set container.docker_host: %w", e.host, err)
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("the container engine at %s has not answered for %v: start it, or set container.docker_host: %w", e.host, e.timeout, err)
+		}
+		if !told {
+			log(fmt.Sprintf("The container engine at %s does not answer; waiting up to %v for it", e.host, e.timeout))
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+	}
+}
+
+// away forgets that the engine has answered.
+func (e *engine) away() { e.arch.Store(nil) }
+
+// sentence makes the one sentence of a failure of the engine; doing is what was
+// tried.
+func (e *engine) sentence(ctx context.Context, doing string, err error) error {
+	text := err.Error()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case client.IsErrConnectionFailed(err):
+		e.away()
+		return fmt.Errorf("%s: the container engine at %s does not answer: %w", doing, e.host, err)
+	case errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "no space left on device"):
+		return fmt.Errorf("%s: the disk of the machine that runs the containers is full: free some space there, `docker system df` shows what takes it: %w", doing, err)
+	case strings.Contains(text, "non-overlapping IPv4 address pool") || strings.Contains(text, "all predefined address pools"):
+		return fmt.Errorf("%s: the engine has no addresses left for another network: remove networks that nobody uses, or give it more default-address-pools: %w", doing, err)
+	case strings.Contains(text, "port is already allocated") || strings.Contains(text, "address already in use"):
+		return fmt.Errorf("%s: a port that the workflow publishes is taken on this machine: leave out the host's port, then a free one is chosen (job.services.NAME.ports has it): %w", doing, err)
+	case strings.Contains(text, "nknown runtime") || strings.Contains(text, "nknown or invalid runtime"):
+		return fmt.Errorf("%s: the engine does not know the runtime of container.runtime: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// gone reports whether something is not there, which is fine for who removes it.
+func gone(err error) bool { return err == nil || errdefs.IsNotFound(err) }

@@ -1,0 +1,255 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"otelrunner/sandbox/stream"
+)
+
+// A place is what a container with our helper inside is made from.
+type place struct {
+	name     string
+	image    image.InspectResponse
+	settings *settings
+	network  string // a network's name, or a mode
+	labels   map[string]string
+	arch     string
+	// bind is the folder of this machine that workRoot is; "" is a new volume.
+	bind string
+	// from is a container whose volumes this one shares, instead.
+	from string
+}
+
+// running is a container whose first process is our helper.
+type running struct {
+	id, name string
+	image    image.InspectResponse
+	network  string
+	bind     string
+	limits   container.Resources
+	// workspaceOwner is the folder below workRoot that holds the workspace.
+	workspaceOwner string
+	attached       *attached
+	stream         *stream.Client
+}
+
+// hello is how long a helper may take to say hello once its container has started.
+const helloTime = 30 * time.Second
+
+// start makes a container and starts it: three calls of the API, and none later
+// but to remove it. What was made before a failure is removed.
+func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
+	defer func() {
+		if err != nil && l.bind != "" {
+			err = errors.Join(err, removeBind(l.bind))
+		}
+	}()
+	for again := false; ; again = true {
+		volume, err := p.helperVolume(ctx, l.image.ID, l.arch)
+		if err != nil {
+			return nil, err
+		}
+		r, err := p.startOnce(ctx, l, volume)
+		if err == nil {
+			return r, nil
+		}
+		if again || ctx.Err() != nil || !strings.Contains(err.Error(), helperDir+"/"+helperFile) || !strings.Contains(err.Error(), "no such file") {
+			return nil, err
+		}
+		p.forget(ctx, volume)
+	}
+}
+
+func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
+	made, err := p.engine.ContainerCreate(ctx, l.request(volume, p.options.HelperArgs))
+	if err != nil {
+		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
+	}
+	r := &running{id: made.ID, name: l.name, image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.hangUp(), p.remove(ctx, r.id))
+		}
+	}()
+	conn, err := p.engine.ContainerAttach(ctx, r.id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return nil, p.engine.sentence(ctx, "attach to the container", err)
+	}
+	r.attached = &attached{conn: conn.HijackedResponse}
+	if _, err := p.engine.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
+		return nil, p.engine.sentence(ctx, "start the container of image "+imageName(l.image), err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, helloTime, fmt.Errorf("no hello within %v", helloTime))
+	defer cancel()
+	r.stream, err = stream.NewClient(ctx, r.attached, stream.Options{
+		Peer:    "the container's first process",
+		Explain: func(ctx context.Context, cause error) error { return p.explain(ctx, r, cause) },
+	})
+	return r, err
+}
+
+// request is the API's description of a container.
+func (l place) request(helper string, args []string) client.ContainerCreateOptions {
+	config, host := l.settings.config, l.settings.host
+	config.Image = l.image.ID
+	config.Entrypoint = append([]string{helperDir + "/" + helperFile}, args...)
+	config.Cmd = nil
+	// The helper needs root to hand out users; a step gets the image's user, or
+	// the one of --user, from it. Variables go by the stream as well: what the
+	// engine shows of a container holds none of them.
+	config.User = "0:0"
+	config.Env = nil
+	config.WorkingDir = "/"
+	config.OpenStdin, config.StdinOnce = true, true
+	config.AttachStdin, config.AttachStdout, config.AttachStderr = true, true, true
+	config.Labels = l.labelsOver(config.Labels)
+	if config.Healthcheck == nil {
+		config.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+	}
+	host.NetworkMode = container.NetworkMode(l.network)
+	host.LogConfig = container.LogConfig{Type: "none"} // the stream is no log
+	host.Mounts = slices.Clone(host.Mounts)
+	if l.from != "" {
+		host.VolumesFrom = []string{l.from}
+	} else {
+		work := mount.Mount{Type: mount.TypeVolume, Target: workRoot, VolumeOptions: &mount.VolumeOptions{Labels: l.labels}}
+		if l.bind != "" {
+			work = mount.Mount{Type: mount.TypeBind, Source: l.bind, Target: workRoot}
+		}
+		host.Mounts = append(host.Mounts, work,
+			mount.Mount{Type: mount.TypeVolume, Source: helper, Target: helperDir, ReadOnly: true})
+	}
+	return client.ContainerCreateOptions{Name: l.name, Config: &config, HostConfig: &host, NetworkingConfig: l.endpoint()}
+}
+
+// labelsOver adds the runner's labels, which nothing replaces.
+func (l place) labelsOver(others map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, m := range []map[string]string{others, l.labels} {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// endpoint gives a container its names in the job's network.
+func (l place) endpoint() *network.NetworkingConfig {
+	if len(l.settings.aliases) == 0 || !ownNetwork(l.network) {
+		return nil
+	}
+	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+		l.network: {Aliases: l.settings.aliases},
+	}}
+}
+
+// ownNetwork reports whether a mode is a network in which names are found.
+func ownNetwork(mode string) bool {
+	return mode != "" && mode != "none" && mode != "host" && mode != "bridge" && mode != "default" && !strings.HasPrefix(mode, "container:")
+}
+
+func imageName(i image.InspectResponse) string {
+	if len(i.RepoTags) > 0 {
+		return i.RepoTags[0]
+	}
+	return i.ID
+}
+
+// explain says why a container's stream has ended.
+func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
+	found, err := p.engine.ContainerInspect(ctx, r.id, client.ContainerInspectOptions{})
+	switch {
+	case client.IsErrConnectionFailed(err):
+		p.engine.away()
+		return fmt.Errorf("the container engine at %s went away while the job ran, and its connection to the container with it: %w", p.engine.host, cause)
+	case err != nil && gone(err):
+		return fmt.Errorf("the job's container was removed while the job ran, by something other than this runner: %w", cause)
+	case err != nil:
+		return nil
+	}
+	state := found.Container.State
+	errors := strings.TrimSpace(r.attached.errors.String())
+	if errors != "" {
+		errors = "; it last wrote: " + errors
+	}
+	switch {
+	case state == nil:
+		return nil
+	case state.OOMKilled && r.limits.Memory > 0:
+		return fmt.Errorf("the job's container was killed because its processes needed more memory than its limit of %s: lower what the job needs, or raise --memory or the runner's container.memory", size(r.limits.Memory))
+	case state.OOMKilled:
+		return fmt.Errorf("the job's container was killed because the machine that runs it has no memory left")
+	case state.Running:
+		return fmt.Errorf("the connection to the job's container broke (was the container engine restarted?): %w", cause)
+	case state.ExitCode == 137:
+		return fmt.Errorf("the job's container was killed (SIGKILL) while the job ran, by the job itself, by someone else on the machine, or with the container engine%s", errors)
+	}
+	return fmt.Errorf("the first process of the job's container has ended with exit code %d while the job ran; did a step kill it?%s", state.ExitCode, errors)
+}
+
+// discard ends a container and removes it with its volume and folder. The
+// context is followed only in its deadline.
+func (p *Provider) discard(ctx context.Context, r *running) error {
+	if r.bind == "" {
+		return errors.Join(r.hangUp(), p.remove(ctx, r.id))
+	}
+	p.unbind(ctx, r)
+	return errors.Join(r.hangUp(), p.remove(ctx, r.id), removeBind(r.bind))
+}
+
+// hangUp ends the stream, and with it every process in the container.
+func (r *running) hangUp() error {
+	switch {
+	case r.stream != nil:
+		return r.stream.Close()
+	case r.attached != nil:
+		return r.attached.Close()
+	}
+	return nil
+}
+
+// removeTime bounds the removal of one thing where a context has no deadline or
+// has ended.
+const removeTime = 30 * time.Second
+
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
+		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), removeTime)
+}
+
+// remove ends and removes a container with its nameless volumes.
+func (p *Provider) remove(ctx context.Context, id string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for {
+		_, err := p.engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		if gone(err) {
+			return nil
+		}
+		// Someone else, like a sweep, is at it.
+		if !strings.Contains(err.Error(), "already in progress") {
+			return p.engine.sentence(ctx, "remove the container", err)
+		}
+		if _, err := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{}); err != nil && gone(err) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("remove the container: %w", context.Cause(ctx))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

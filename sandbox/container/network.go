@@ -1,0 +1,51 @@
+package container
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/client"
+)
+
+// makeNetwork makes the job's own network, unless there is to be another.
+func (o *opening) makeNetwork(ctx context.Context) error {
+	if o.network != "" {
+		return nil
+	}
+	name := reserved + o.spec.ID
+	if err := o.p.createNetwork(ctx, name, o.labels); err != nil {
+		return err
+	}
+	o.network, o.job.network = name, name
+	return nil
+}
+
+func (p *Provider) createNetwork(ctx context.Context, name string, labels map[string]string) error {
+	_, err := p.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
+	if err != nil {
+		return p.engine.sentence(ctx, "create the job's network", err)
+	}
+	return nil
+}
+
+// removeNetwork removes a network. Containers that have just ended may still
+// stand in it for a moment.
+func (p *Provider) removeNetwork(ctx context.Context, name string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait *= 2 {
+		_, err := p.engine.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
+		if gone(err) {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "active endpoints") || wait > 2*time.Second {
+			return p.engine.sentence(ctx, "remove the job's network", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package container
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
+)
+
+// service is one service of a job.
+type service struct {
+	name     string
+	wish     imageWish
+	settings *settings
+	image    image.InspectResponse
+	id       string
+	ports    map[string]string
+}
+
+// planServices checks all services' wishes.
+func (o *opening) planServices() error {
+	names := map[string]bool{}
+	for _, s := range o.spec.Services {
+		if !hostName.MatchString(s.Name) || names[strings.ToLower(s.Name)] {
+			return fmt.Errorf("service %q: its name is to be a host name, and its own", s.Name)
+		}
+		names[strings.ToLower(s.Name)] = true
+		if s.Image == "" {
+			continue // GitHub leaves out a service whose image is empty
+		}
+		set, lines, err := o.p.wished(&s.Container, services)
+		if err != nil {
+			return fmt.Errorf("service %s: %w", s.Name, err)
+		}
+		for _, line := range lines {
+			o.spec.Log("service " + s.Name + ": " + line)
+		}
+		if set.network == "none" && o.settings.network != "none" {
+			return fmt.Errorf("service %s: option --network none is refused: nobody could reach it", s.Name)
+		}
+		set.aliases = append(set.aliases, s.Name)
+		o.services = append(o.services, &service{name: s.Name, settings: set,
+			wish: imageWish{name: s.Image, platform: set.platform, username: s.Username, password: s.Password}})
+	}
+	if len(o.services) > 0 && first(o.settings.network, o.p.options.Network) == "none" {
+		return errors.New("the job has services and no network (--network none, or container.network: none): it could not reach them")
+	}
+	return nil
+}
+
+// makeServices pulls, makes and starts all services at once, and waits until
+// those with a health check are healthy.
+func (o *opening) makeServices(ctx context.Context) error {
+	if len(o.services) == 0 {
+		return nil
+	}
+	if err := o.each(ctx, o.createService); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var health *healthWatch
+	for _, s := range o.services {
+		if s.checked() {
+			// Before the start: nothing must be missed.
+			health = o.p.watchHealth(ctx, o.spec.ID, o.services)
+			break
+		}
+	}
+	if err := o.each(ctx, o.startService); err != nil || health == nil {
+		return err
+	}
+	return health.wait(ctx, o)
+}
+
+func (o *opening) each(ctx context.Context, do func(context.Context, *service) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range o.services {
+		g.Go(func() error {
+			if err := do(ctx, s); err != nil {
+				return fmt.Errorf("service %s: %w", s.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (o *opening) createService(ctx context.Context, s *service) error {
+	img, err := o.p.ensure(ctx, s.wish, o.spec.Log)
+	if err != nil {
+		return err
+	}
+	s.image = img
+	made, err := o.p.engine.ContainerCreate(ctx, s.request(o))
+	if err != nil {
+		return o.p.engine.sentence(ctx, "create the container of image "+s.wish.name, err)
+	}
+	o.job.mu.Lock()
+	defer o.job.mu.Unlock()
+	s.id = made.ID
+	o.job.services = append(o.job.services, s)
+	return nil
+}
+
+// request is the API's description of a service's container.
+func (s *service) request(o *opening) client.ContainerCreateOptions {
+	l := place{settings: s.settings, network: o.network, labels: o.labels}
+	config, host := s.settings.config, s.settings.host
+	config.Image = s.image.ID
+	config.Labels = l.labelsOver(config.Labels)
+	host.NetworkMode = container.NetworkMode(o.network)
+	// Enough for the end of the log when it fails; a service can write for days.
+	host.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "1"}}
+	return client.ContainerCreateOptions{Name: reserved + o.spec.ID + "-" + s.name, Config: &config, HostConfig: &host, NetworkingConfig: l.endpoint()}
+}
+
+// checked reports whether a service has a health check.
+func (s *service) checked() bool {
+	test := []string(nil)
+	if c := s.image.Config; c != nil && c.Healthcheck != nil {
+		test = c.Healthcheck.Test
+	}
+	if h := s.settings.config.Healthcheck; h != nil && len(h.Test) > 0 {
+		test = h.Test
+	}
+	return len(test) > 0 && test[0] != "NONE"
+}
+
+func (o *opening) startService(ctx context.Context, s *service) error {
+	if _, err := o.p.engine.ContainerStart(ctx, s.id, client.ContainerStartOptions{}); err != nil {
+		return o.p.engine.sentence(ctx, "start the container of image "+s.wish.name, err)
+	}
+	s.ports = map[string]string{}
+	if len(s.settings.host.PortBindings) == 0 {
+		return nil
+	}
+	found, err := o.p.engine.ContainerInspect(ctx, s.id, client.ContainerInspectOptions{})
+	if err != nil {
+		return o.p.engine.sentence(ctx, "look up the ports", err)
+	}
+	if found.Container.NetworkSettings == nil {
+		return nil
+	}
+	for port, bindings := range found.Container.NetworkSettings.Ports {
+		if len(bindings) == 0 {
+			continue
+		}
+		// As on GitHub: a TCP port goes without its protocol, too.
+		s.ports[port.String()] = bindings[0].HostPort
+		if port.Proto() == "tcp" {
+			s.ports[port.Port()] = bindings[0].HostPort
+		}
+	}
+	return nil
+}
+
+// healthWatch learns of services' health from the engine's events.
+type healthWatch struct {
+	events client.EventsResult
+	left   map[string]*service // by the container's id
+}
+
+func (p *Provider) watchHealth(ctx context.Context, job string, services []*service) *healthWatch {
+	h := &healthWatch{left: map[string]*service{}}
+	for _, s := range services {
+		if s.checked() {
+			h.left[s.id] = s
+		}
+	}
+	h.events = p.engine.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.
+		Add("type", "container").Add("label", jobLabel+"="+job).Add("event", "health_status", "die")})
+	return h
+}
+
+func (h *healthWatch) wait(ctx context.Context, o *opening) error {
+	start := time.Now()
+	late := time.NewTimer(o.p.options.HealthTimeout)
+	defer late.Stop()
+	for len(h.left) > 0 {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-h.events.Err:
+			return o.p.engine.sentence(ctx, "wait for services to become healthy", err)
+		case <-late.C:
+			for _, s := range h.left {
+				return fmt.Errorf("service %s has not become healthy within %v (raise container.service_ready_timeout if it needs longer)%s", s.name, o.p.options.HealthTimeout, o.p.logTail(ctx, s.id))
+			}
+		case m := <-h.events.Messages:
+			if err := h.message(ctx, o, m, start); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (h *healthWatch) message(ctx context.Context, o *opening, m events.Message, start time.Time) error {
+	s := h.left[m.Actor.ID]
+	if s == nil {
+		return nil
+	}
+	switch m.Action {
+	case events.ActionHealthStatusHealthy:
+		delete(h.left, m.Actor.ID)
+		o.spec.Log(fmt.Sprintf("Service %s is healthy after %v", s.name, time.Since(start).Round(10*time.Millisecond)))
+	case events.ActionHealthStatusUnhealthy:
+		return fmt.Errorf("service %s is unhealthy: its health check failed%s%s", s.name, o.p.healthOutput(ctx, s.id), o.p.logTail(ctx, s.id))
+	case events.ActionDie:
+		return fmt.Errorf("service %s ended with exit code %s before it was healthy%s", s.name, m.Actor.Attributes["exitCode"], o.p.logTail(ctx, s.id))
+	}
+	return nil
+}
+
+// healthOutput is what the last health check wrote.
+func (p *Provider) healthOutput(ctx context.Context, id string) string {
+	found, err := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil || found.Container.State == nil || found.Container.State.Health == nil {
+		return ""
+	}
+	log := found.Container.State.Health.Log
+	if len(log) == 0 {
+		return ""
+	}
+	last := log[len(log)-1]
+	return fmt.Sprintf(" (exit code %d: %s)", last.ExitCode, lastLines(last.Output, 3))
+}
+
+// logLines is how much of a service's log an error shows.
+const logLines = "20"
+
+// logTail is the end of a service's log, for an error; "" when it has none.
+func (p *Provider) logTail(ctx context.Context, id string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	logs, err := p.engine.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: logLines})
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = logs.Close() }()
+	var out bytes.Buffer
+	_, _ = stdcopy.StdCopy(&out, &out, io.LimitReader(logs, 64<<10)) // as much as there is
+	text := strings.TrimSpace(out.String())
+	if text == "" {
+		return "; its log is empty"
+	}
+	return "; the end of its log:\n" + text
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], " / ")
+}
