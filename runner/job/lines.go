@@ -19,6 +19,9 @@ type lineWriter struct {
 	// emit takes a line without its end. The bytes are valid only until it
 	// returns. rest is set for every piece of a very long line but its first.
 	emit func(line []byte, rest bool)
+	// cut, if set, says where a line that is too long may be cut: no secret
+	// lies across. It gets the beginning of the line and returns more than 0.
+	cut func(line []byte) int
 
 	buf  []byte
 	rest bool
@@ -106,12 +109,35 @@ func (w *lineWriter) hold(p []byte) {
 		room := maxLine - len(w.buf)
 		w.buf = append(w.buf, p[:room]...)
 		p = p[room:]
-		cut := runeBound(w.buf)
+		w.buf = withoutNULs(w.buf)
+		if len(w.buf) < maxLine {
+			continue
+		}
+		cut := len(w.buf)
+		if w.cut != nil {
+			cut = w.cut(w.buf)
+		}
+		cut = runeBound(w.buf[:cut])
 		w.emit(w.buf[:cut], w.rest)
 		w.rest = true
 		w.buf = append(w.buf[:0], w.buf[cut:]...)
 	}
 	w.buf = append(w.buf, p...)
+}
+
+// withoutNULs takes the NUL bytes out of b, in its place: rows have none, and
+// between the letters of a secret they would hide it from what looks for it.
+func withoutNULs(b []byte) []byte {
+	if bytes.IndexByte(b, 0) < 0 {
+		return b
+	}
+	kept := b[:0]
+	for _, c := range b {
+		if c != 0 {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // runeBound returns how much of b is left when a rune that its end cuts is taken

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"otelrunner/runner/report"
 )
 
 // collect feeds the pieces and returns the lines; pieces of a long line are
@@ -83,6 +85,32 @@ func TestLongLinesComeInPieces(t *testing.T) {
 	}
 	if total != 1+3*maxLine || len(sizes) < 4 {
 		t.Errorf("%d bytes in %d pieces", total, len(sizes))
+	}
+}
+
+// Where a long line is cut is the sink's to say, and NUL bytes do not hide a
+// secret from it.
+func TestLongLinesAreCutBetweenSecrets(t *testing.T) {
+	const secret = "0123456789abcdef"
+	m := report.NewMasker(secret)
+	for _, nul := range []bool{false, true} {
+		for _, before := range []int{maxLine - 1, maxLine - 8, maxLine - 15, maxLine - 16, maxLine, 2*maxLine - 30} {
+			var out strings.Builder
+			w := lineWriter{
+				emit: func(line []byte, _ bool) { out.WriteString(m.Mask(strings.ReplaceAll(string(line), "\x00", ""))) },
+				cut:  func(line []byte) int { return m.Cut(string(line)) },
+			}
+			text := strings.Repeat("x", before) + secret + strings.Repeat("y", maxLine) + "\n"
+			if nul {
+				text = strings.ReplaceAll(text, "", "\x00")
+			}
+			for piece := range slices.Chunk([]byte(text), 32<<10) {
+				_, _ = w.Write(piece)
+			}
+			if want := strings.Repeat("x", before) + "***" + strings.Repeat("y", maxLine); out.String() != want {
+				t.Errorf("%d before (NULs: %v): got %d bytes, want %d", before, nul, out.Len(), len(want))
+			}
+		}
 	}
 }
 

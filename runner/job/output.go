@@ -31,6 +31,9 @@ func newOutput(r rows, m *matchers, readFile func(string) ([]byte, error), unsec
 	o := &output{matchers: m, readFile: readFile, unsecure: unsecure, echo: r.debug}
 	r.at = &o.now
 	o.rows, o.lines.emit = r, o.line
+	if c, ok := r.sink.(Cutter); ok {
+		o.lines.cut = c.Cut
+	}
 	return o
 }
 

@@ -41,6 +41,14 @@ type Sink interface {
 	SetSummary(step int, markdown []byte)
 }
 
+// A Cutter is a Sink that says where a very long line, which comes to it in
+// several rows, may be cut so that no secret lies across.
+type Cutter interface {
+	// Cut returns how many of the bytes of line, the beginning of a line that
+	// goes on, may be a row of their own: more than 0.
+	Cut(line []byte) int
+}
+
 // The prefixes of rows that have a meaning for the page that shows the log, in
 // the form that Gitea's page knows in all its versions and that a log on GitHub
 // has, too.

@@ -32,6 +32,8 @@ type Masker struct {
 	patterns map[uint32][]string
 	// known has every pattern once.
 	known map[string]struct{}
+	// longestPattern is its length in bytes.
+	longestPattern int
 	// shift says for the last block of a window how far the window may move
 	// without missing the beginning of a pattern. Nil as long as there are
 	// no patterns.
@@ -80,6 +82,7 @@ func (m *Masker) addPattern(p string) {
 	}
 	p = strings.Clone(p)
 	m.known[p] = struct{}{}
+	m.longestPattern = max(m.longestPattern, len(p))
 	if m.shift == nil {
 		m.shift = new([1 << (8 * block)]uint8)
 		for i := range m.shift {
@@ -137,6 +140,50 @@ func (m *Masker) Contains(text string) bool {
 	return from >= 0
 }
 
+// Cut returns where text, the beginning of a longer one, may be cut so that no
+// secret lies across: Mask of the two pieces hides what Mask of the whole would. It
+// is more than 0 for a text that is not empty. A secret of more than half of the
+// text's length is not looked for.
+func (m *Masker) Cut(text string) int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.shift == nil {
+		return len(text)
+	}
+	// What begins after this may be a secret whose end is yet to come.
+	cut := len(text) - min(m.longestPattern-1, len(text)/2)
+	for start := 0; ; {
+		from, to := m.find(text, start)
+		switch {
+		case from < 0 || from >= cut:
+			return cut
+		case to <= cut:
+			start = to
+		case from > 0:
+			return from
+		default:
+			return m.between(text, cut)
+		}
+	}
+}
+
+// between returns the last end of a secret up to most in a text that is secrets
+// from its beginning on.
+func (m *Masker) between(text string, most int) int {
+	end := 0
+	for end < most {
+		n := m.longest(text, end)
+		if n == 0 || end+n > most {
+			break
+		}
+		end += n
+	}
+	if end == 0 {
+		return most
+	}
+	return end
+}
+
 // find returns the first span at or after start that is made of secrets, or -1;
 // m.mu is held and there are patterns.
 func (m *Masker) find(text string, start int) (from, to int) {
@@ -160,6 +207,9 @@ func (m *Masker) find(text string, start int) (from, to int) {
 // longest returns the length of the longest pattern at text[i:], or 0.
 func (m *Masker) longest(text string, i int) int {
 	n := 0
+	if i+minPattern > len(text) {
+		return 0
+	}
 	for _, p := range m.patterns[headAt(text, i)] {
 		if len(p) > n && strings.HasPrefix(text[i:], p) {
 			n = len(p)

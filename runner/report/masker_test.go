@@ -51,6 +51,37 @@ func TestMaskReplacesEveryForm(t *testing.T) {
 	}
 }
 
+// A text that is cut where Cut says gives away no more than the whole.
+func TestCut(t *testing.T) {
+	m := report.NewMasker("secret-one", "one-and-two", "aaaabaaaab")
+	for _, text := range []string{
+		"", "x", strings.Repeat("x", 100), strings.Repeat("secret-one", 20), "x" + strings.Repeat("secret-one", 20),
+		strings.Repeat("secret-one-and-two ", 9), strings.Repeat("aaaab", 30), "secret-on" + strings.Repeat("x", 50) + "secret-on",
+	} {
+		for n := 1; n <= len(text); n++ {
+			head := text[:n]
+			cut := m.Cut(head)
+			if cut < 1 || cut > n {
+				t.Fatalf("Cut(%q) = %d", head, cut)
+			}
+			if n < 64 { // shorter than twice the longest pattern: nothing is promised
+				continue
+			}
+			whole, pieces := m.Mask(text), m.Mask(text[:cut])+m.Mask(text[cut:])
+			squeeze := strings.NewReplacer(report.Mask+report.Mask, report.Mask)
+			for strings.Contains(pieces, report.Mask+report.Mask) {
+				pieces = squeeze.Replace(pieces)
+			}
+			if pieces != whole {
+				t.Fatalf("%q cut at %d: %q, want %q", text, cut, pieces, whole)
+			}
+		}
+	}
+	if n := report.NewMasker().Cut("abc"); n != 3 {
+		t.Errorf("without secrets: %d", n)
+	}
+}
+
 func TestMaskWrappedBase64(t *testing.T) {
 	secret := strings.Repeat("0123456789-abcdefghij-", 12)
 	m := report.NewMasker(secret)

@@ -203,6 +203,10 @@ func (r *Reporter) Mask(text string) string { return r.masker.Mask(text) }
 // Values that cannot be told from ordinary text are not masked; see Masker.Add.
 func (r *Reporter) AddMask(value string) { r.masker.Add(value) }
 
+// Cut returns how many bytes of line, the beginning of a line that is too long to
+// wait for its end, may be given to Row: no secret lies across.
+func (r *Reporter) Cut(line []byte) int { return r.masker.Cut(string(line)) }
+
 // Row adds a row to the log, or one for each line of line. It is masked, made
 // valid UTF-8 and split where it is longer than 64 KiB. It blocks while
 // MaxWaiting bytes wait for the server, until the job's context ends. Rows that
