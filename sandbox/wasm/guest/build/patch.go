@@ -1,0 +1,115 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The two files that are added to the interpreter's copy; ours, like every word
+// that an edit puts in.
+var (
+	//go:embed patch/stdin.go.txt
+	stdinFile string
+	//go:embed patch/extra.go.txt
+	extraFile string
+)
+
+// An edit replaces one place of one file of the interpreter. The anchor must be
+// there exactly times (0: once), so that an edit can never silently miss what it
+// was written for when the module's version changes.
+type edit struct {
+	file   string
+	anchor string
+	with   string
+	times  int
+	why    string
+}
+
+// edits are what the interpreter needs to run without processes, and where it
+// differs from bash in what scripts of CI jobs do every day.
+var edits = []edit{
+	{file: "runner.go", why: "a pipe's writer dies when its reader has gone",
+		anchor: "r2.stdout = pw\n", with: "ctx2, pw2 := pipeSide(ctx, pw)\nr2.stdout = pw2\n"},
+	{file: "runner.go", anchor: "r2.stderr = pw\n", with: "r2.stderr = pw2\n"},
+	{file: "runner.go", anchor: "r2.stmt(ctx, cm.X)\n", with: "r2.stmt(ctx2, cm.X)\nr2.settle(ctx, ctx2)\n"},
+	{file: "runner.go", why: "the last command of a pipe runs in a subshell",
+		anchor: "r.stmt(ctx, cm.Y)\n\t\t\tpr.Close()", with: "r.lastOfPipe(ctx, cm.Y)\npr.Close()"},
+	{file: "api.go", why: "set -e stays off inside conditions, in subshells too; they inherit descriptors, traps excepted",
+		anchor: "origStdout: r.origStdout, // used", with: "noErrExit: r.noErrExit, fds: r.fds, inFunc: r.inFunc,\norigStdout: r.origStdout, // used"},
+	{file: "api.go", why: "descriptors from 3 on",
+		anchor: "keepRedirs bool\n", with: "keepRedirs bool\nfds fdTable\n"},
+	{file: "runner.go", anchor: "oldIn, oldOut, oldErr := r.stdin", with: "oldFds := r.fds\noldIn, oldOut, oldErr := r.stdin"},
+	{file: "runner.go", anchor: "r.stdin, r.stdout, r.stderr = oldIn", with: "r.fds = oldFds\nr.stdin, r.stdout, r.stderr = oldIn"},
+	{file: "runner.go", anchor: `return nil, fmt.Errorf("unsupported redirect fd: %v", rd.N.Value)`,
+		with: "return r.redirFd(ctx, rd, r.literal(rd.Word))"},
+	{file: "runner.go", times: 2, anchor: `return nil, fmt.Errorf("unhandled %v arg: %q", rd.Op, arg)`,
+		with: "return r.redirFd(ctx, rd, arg)"},
+	{file: "runner.go", times: 2, anchor: `return nil, fmt.Errorf("unhandled redirect op: %v", rd.Op)`,
+		with: "return r.redirFd(ctx, rd, arg)"},
+	{file: "runner.go", why: "a here-document may be for a descriptor from 3 on",
+		anchor: "if rd.Op == syntax.Hdoc || rd.Op == syntax.DashHdoc {", with: "if (rd.N == nil || rd.N.Value == \"0\") && (rd.Op == syntax.Hdoc || rd.Op == syntax.DashHdoc) {"},
+	{file: "runner.go", why: "bash runs $( ) without -e unless inherit_errexit is set",
+		anchor: "r2.stdout = w\n", with: "r2.stdout = w\nr2.opts[optErrExit] = false\n"},
+	{file: "runner.go", why: "process substitution in memory",
+		anchor: "os.OpenFile(path, os.O_WRONLY, 0)", with: "r.openFifo(ctx, path, os.O_WRONLY)"},
+	{file: "runner.go", anchor: "os.OpenFile(path, os.O_RDONLY, 0)", with: "r.openFifo(ctx, path, os.O_RDONLY)"},
+	{file: "runner.go", anchor: "return os.OpenFile(path, flags, mode)", with: "return r.openFifo(ctx, path, flags)"},
+	{file: "runner.go", times: 2, anchor: "os.Remove(path)\n", with: "\n"},
+	{file: "builtin.go", why: "command -v and type know the toolbox",
+		times: 3, anchor: "LookPathDir(r.Dir, r.writeEnv, arg)", with: "r.lookPath(arg)"},
+	{file: "runner.go", why: "kill ends background jobs",
+		anchor: "go func() {\n\t\t\tr2.Run(ctx, &st2)", with: "go func() {\nr2.Run(ctx, &st2)\nr2.settleSignal(ctx)"},
+	{file: "runner.go", times: 1, anchor: "bg := bgProc{\n\t\t\tdone: make(chan struct{}),\n\t\t\texit: new(exitStatus),\n\t\t}\n\t\tr.bgProcs",
+		with: "bg := bgProc{done: make(chan struct{}), exit: new(exitStatus)}\nctx := r.background(ctx, &bg)\nr.bgProcs"},
+	{file: "api.go", anchor: "exit *exitStatus\n}", with: "exit *exitStatus\nend context.CancelCauseFunc\n}"},
+	{file: "vars.go", why: "no process ids: $$ is 1, as for the first process of a container",
+		anchor: "strconv.Itoa(os.Getpid())", with: "\"1\""},
+}
+
+// patch turns the folder of the interpreter's sources into what the guest is
+// built with.
+func patch(dir string) error {
+	for _, gone := range []string{"stdin_os.go", "stdin_js.go"} {
+		if err := os.Remove(filepath.Join(dir, gone)); err != nil {
+			return err
+		}
+	}
+	// mkfifo is ours; every other line of the file stays as it is.
+	for _, file := range []string{"os_unix.go", "os_notunix.go"} {
+		if err := replace(filepath.Join(dir, file), "func mkfifo(", "func systemMkfifo(", 1); err != nil {
+			return err
+		}
+	}
+	for _, e := range edits {
+		if err := replace(filepath.Join(dir, e.file), e.anchor, e.with, max(1, e.times)); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func replace(path, anchor, with string, times int) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(data), anchor); n != times {
+		return fmt.Errorf("patch %s: %q is there %d times, not %d: the module's version has changed; mend edits in patch.go", path, anchor, n, times)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, info.Mode()|0o200); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(strings.ReplaceAll(string(data), anchor, with)), 0o644)
+}
