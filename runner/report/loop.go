@@ -1,6 +1,7 @@
 package report
 
 import (
+	"sync"
 	"time"
 )
 
@@ -39,13 +40,15 @@ const (
 // run is the sender.
 func (r *Reporter) run() {
 	defer close(r.done)
+	var calls sync.WaitGroup
+	defer func() { r.cancel(); calls.Wait() }()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for r.ctx.Err() == nil {
 		do, at := r.next(time.Now())
 		switch do {
 		case sendRows:
-			r.sendRows()
+			calls.Go(r.sendRows)
 		case sendState:
 			r.sendState()
 		case sendSummary:
@@ -65,7 +68,8 @@ func (r *Reporter) run() {
 
 // next decides what to do at now, or until when to wait. The order is that of
 // what the server must not miss: a heartbeat goes before rows that never end, and
-// rows go before a state that speaks of them.
+// rows go before a state that speaks of them. A heartbeat does not wait for rows
+// that are on their way: a server that hangs over them would think the task dead.
 func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +92,11 @@ func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 	if due(later(r.lastState.Add(r.o.StateInterval), r.stateRetry.at)) {
 		return sendState, now
 	}
+	if r.logBusy {
+		return wait, at // rows go one request after the other, states after rows
+	}
 	if t, ok := r.rowsDue(); ok && due(later(t, r.logRetry.at)) {
+		r.logBusy = true
 		return sendRows, now
 	}
 	if t, ok := r.stateDue(); ok && due(later(t, r.stateRetry.at)) {

@@ -144,6 +144,7 @@ type Reporter struct {
 	killed   bool // the job's context has ended: Row must not block
 	closed   bool // Row discards
 	logOver  bool // the server takes no rows
+	logBusy  bool // an UpdateLog is under way
 	over     bool // the server takes nothing any more
 	overflow int  // rows dropped after the job was killed
 

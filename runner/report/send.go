@@ -12,8 +12,15 @@ import (
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 )
 
-// sendRows sends one request of rows and settles what the answer means.
+// sendRows sends one request of rows and settles what the answer means. It runs
+// beside the sender, which waits for it with all but heartbeats.
 func (r *Reporter) sendRows() {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.logBusy = false
+		r.notify()
+	}()
 	r.mu.Lock()
 	index, rows := r.queue.take(r.chunk)
 	req := &runnerv1.UpdateLogRequest{

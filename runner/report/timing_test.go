@@ -267,3 +267,45 @@ func TestRowsBehindASlowRequestWaitTheirTime(t *testing.T) {
 		}
 	})
 }
+
+// A server that hangs over rows still hears of the task, and a cancel is still
+// learned.
+func TestHeartbeatsGoOnWhileRowsHang(t *testing.T) {
+	inBubble(t, report.Options{}, func(w *world) {
+		w.s.Inject(giteatest.Hang().On("UpdateLog").Times(1))
+		w.row("x")
+		time.Sleep(11 * time.Second)
+		w.s.Cancel(w.id)
+		select {
+		case <-w.r.Stopped():
+		case <-time.After(6 * time.Second):
+			w.t.Error("the cancel was not learned within a heartbeat")
+		}
+		for i, at := range w.at("UpdateTask") {
+			if want := time.Duration(i+1) * report.DefaultStateInterval; at < want || at > want+50*time.Millisecond {
+				w.t.Errorf("heartbeat %d at %v, want %v", i, at, want)
+			}
+		}
+		if n := w.s.Stats("UpdateLog").MaxConcurrent; n != 1 {
+			w.t.Errorf("%d UpdateLog at a time", n)
+		}
+		w.finish(task.Cancelled)
+		if got := w.contents(); len(got) != 2 || got[0] != "x" {
+			w.t.Errorf("rows %q", got)
+		}
+	})
+}
+
+// Close does not wait for a call that hangs.
+func TestCloseCutsAHangingCall(t *testing.T) {
+	inBubble(t, report.Options{}, func(w *world) {
+		w.s.Inject(giteatest.Hang().On("UpdateLog"))
+		w.row("x")
+		time.Sleep(4 * time.Second)
+		at := time.Now()
+		w.r.Close()
+		if d := time.Since(at); d > time.Millisecond {
+			w.t.Errorf("Close took %v", d)
+		}
+	})
+}
