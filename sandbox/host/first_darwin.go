@@ -7,4 +7,5 @@ type first struct{}
 
 func (first) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 func (first) starting() func(int)              { return func(int) {} }
+func (first) hold() func()                     { return func() {} }
 func (first) waited(int)                       {}

@@ -19,6 +19,8 @@ import (
 type first struct {
 	credential *syscall.Credential // nil: this process's own
 
+	alone bool // it is the first process of a namespace: all others are the job's
+
 	reaping  sync.Mutex
 	commands map[int]bool
 }
@@ -44,6 +46,31 @@ func (f *first) waited(pid int) {
 	f.reaping.Lock()
 	defer f.reaping.Unlock()
 	delete(f.commands, pid)
+}
+
+// hold keeps everything in its place while processes are looked for and killed,
+// until what it returns is called. The reaper waits: the dead that it took would
+// be missed as a sign of life. The first process of a namespace also stops all
+// others at once, so that none of them can fork or flee from the look; those that
+// are left go on afterwards, but for those that were stopped before.
+func (f *first) hold() (release func()) {
+	f.reaping.Lock()
+	if !f.alone {
+		return f.reaping.Unlock
+	}
+	before := map[int]bool{}
+	for _, p := range processTable() {
+		before[p.pid] = p.stopped
+	}
+	_ = unix.Kill(-1, unix.SIGSTOP)
+	return func() {
+		defer f.reaping.Unlock()
+		for _, p := range processTable() {
+			if p.pid != 1 && !p.dead && !before[p.pid] {
+				_ = unix.Kill(p.pid, unix.SIGCONT)
+			}
+		}
+	}
 }
 
 // reapAll waits for every child that ends and is no command, until done.

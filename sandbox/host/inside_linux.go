@@ -82,6 +82,7 @@ func NewInside(o InsideOptions) (*Inside, error) {
 	}
 	i.env.set("HOME", o.Home)
 	processes := newProcesses(false)
+	processes.alone = os.Getpid() == 1
 	if o.User != nil {
 		processes.credential = &syscall.Credential{Uid: o.User.UID, Gid: o.User.GID, Groups: o.User.Groups}
 		i.user = o.User.do

@@ -81,6 +81,7 @@ func parseStat(pid int, stat []byte) (proc, bool) {
 		dead:    fields[0] == "Z" || fields[0] == "X",
 		started: started,
 		kernel:  flags&kernelThread != 0,
+		stopped: fields[0] == "T" || fields[0] == "t",
 	}, true
 }
 

@@ -13,6 +13,7 @@ type proc struct {
 	dead                     bool // a zombie: it runs nothing and holds nothing
 	started                  uint64
 	kernel                   bool // the kernel's own
+	stopped                  bool // by a signal, or traced; not known everywhere
 }
 
 // claim is what a process carries that says whose it is.

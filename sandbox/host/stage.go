@@ -25,8 +25,8 @@ func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error
 	return j.stageOnce(name, func(to string) error { return copyTree(ctx, to, tree) })
 }
 
-// stageOnce has copied the tree of a name by copy, now or before.
-func (j *job) stageOnce(name string, copy func(to string) error) (string, error) {
+// stageOnce has copied the tree of a name by build, now or before.
+func (j *job) stageOnce(name string, build func(to string) error) (string, error) {
 	if !fs.ValidPath(name) || name == "." || !filepath.IsLocal(filepath.FromSlash(name)) {
 		return "", fmt.Errorf("stage %q: not a relative path with forward slashes", name)
 	}
@@ -39,7 +39,7 @@ func (j *job) stageOnce(name string, copy func(to string) error) (string, error)
 	j.mu.Unlock()
 	s.once.Do(func() {
 		s.path = filepath.Join(j.temp, filepath.FromSlash(name))
-		s.err = copy(s.path)
+		s.err = build(s.path)
 	})
 	if s.err != nil {
 		// The next call may try again, into a folder that is clean.

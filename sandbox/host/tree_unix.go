@@ -366,6 +366,7 @@ func (p *processes) looks() int {
 // the others are looked for and ancestry stays as it is. waited is the process
 // that another goroutine waits for, looks how many in a row must find nothing.
 func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, waited, looks int) error {
+	defer p.hold()()
 	if g != nil && g.populated() { // to kill an empty one takes long
 		_ = g.kill() // what it cannot kill is found below
 	}

@@ -184,10 +184,8 @@ func (c *Client) keepAlive() {
 // Shutdown tells the helper to end all processes and itself, and waits until the
 // stream has ended.
 func (c *Client) Shutdown(ctx context.Context) error {
-	if err := c.conn.Goodbye(ctx, "the job is over"); err != nil {
-		if c.conn.Err() != nil {
-			return nil // it has ended already
-		}
+	err := c.conn.Goodbye(ctx, "the job is over")
+	if err != nil && c.conn.Err() == nil {
 		return fmt.Errorf("end %s: %w", c.options.Peer, err)
 	}
 	select {

@@ -46,10 +46,12 @@ const (
 	defaultKeepAlive = 20 * time.Second
 )
 
-// Hello, Setup and Session are the messages that begin a job; see there.
 type (
-	Hello   = wire.Hello
-	Setup   = wire.Setup
+	// Hello is what the helper says of the place where it runs.
+	Hello = wire.Hello
+	// Setup gives the place to a job.
+	Setup = wire.Setup
+	// Session is what became of a Setup.
 	Session = wire.Session
 )
 

@@ -35,15 +35,14 @@ type Stream struct {
 	writable chan struct{} // cap 1
 	cancel   chan struct{} // cap 1
 
-	mu      sync.Mutex
-	buffer  []byte // received; never longer than Window
-	start   int    // what of it has been read
-	owed    int    // bytes read for which no credit has been given
-	credit  int    // bytes that may be sent
-	ended   bool   // the peer sends no more
-	closed  bool   // this side sends no more
-	err     error
-	dropped bool
+	mu     sync.Mutex
+	buffer []byte // received; never longer than Window
+	start  int    // what of it has been read
+	owed   int    // bytes read for which no credit has been given
+	credit int    // bytes that may be sent
+	ended  bool   // the peer sends no more
+	closed bool   // this side sends no more
+	err    error
 }
 
 func newStream(c *Conn, id uint32) *Stream {
