@@ -16,6 +16,7 @@ import (
 	"otelrunner/runner/job"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
+	"otelrunner/runner/workflow"
 )
 
 // engine runs one task; *job.Runner is one.
@@ -69,7 +70,7 @@ func (h *handler) run(t *task.Task, rep *report.Reporter, log *slog.Logger) (res
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))
-			rep.Row(time.Now(), job.RowError+"The runner failed while it ran this job (a panic); its log says more.")
+			rep.Note(time.Now(), job.RowError+"The runner failed while it ran this job (a panic); its log says more.")
 			result = task.Failure
 		}
 	}()
@@ -80,6 +81,7 @@ func (h *handler) run(t *task.Task, rep *report.Reporter, log *slog.Logger) (res
 		defer close(watched)
 		select {
 		case <-h.stop.cancel:
+			rep.Note(time.Now(), job.RowWarning+"This runner is being stopped and cancels the job; run it again.")
 		case <-rep.Stopped():
 			if rep.StopReason() == task.Cancelled {
 				log.Info("the server cancelled the task")
@@ -98,7 +100,7 @@ func (h *handler) run(t *task.Task, rep *report.Reporter, log *slog.Logger) (res
 func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
 	r := &h.cfg.Runner
 	o := report.Options{
-		Client: h.client, TaskID: t.ID, Started: began, Secrets: append(taskSecrets(t), h.secrets...),
+		Client: h.client, TaskID: t.ID, Steps: workflow.CountSteps(t.Workflow), Started: began, Secrets: append(taskSecrets(t), h.secrets...),
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
 		BatchSize: r.LogReportBatchSize, StateInterval: r.StateReportInterval,
 		Instruments: h.in, Log: h.log,

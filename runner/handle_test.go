@@ -84,6 +84,9 @@ func TestHandleReportsAPanic(t *testing.T) {
 		if log := b.server.Log(got.ID); !strings.Contains(log, "before\n##[error]The runner failed while it ran this job") {
 			t.Errorf("the job's log is %q", log)
 		}
+		if done, _ := b.server.Task(got.ID); len(done.Steps) != 1 || done.Steps[0].Result != task.Skipped {
+			t.Errorf("steps %+v, want the one step as skipped", done.Steps)
+		}
 		if !strings.Contains(b.log.String(), "out of cheese") || !strings.Contains(b.log.String(), "handle_test.go") {
 			t.Errorf("the runner's log lacks the panic and its place:\n%s", b.log.String())
 		}
@@ -140,6 +143,9 @@ func TestHandleAtShutdown(t *testing.T) {
 		b.h.handle(got)
 		if took := time.Since(began).Round(time.Second); took != 11*time.Minute {
 			t.Errorf("the job was let go on until %s, want 11m", took)
+		}
+		if log := b.server.Log(got.ID); !strings.Contains(log, "##[warning]This runner is being stopped") {
+			t.Errorf("the job's log does not say why it was cancelled: %q", log)
 		}
 		if done, _ := b.server.Task(got.ID); done.Result != task.Cancelled {
 			t.Errorf("result %s, want cancelled", done.Result)

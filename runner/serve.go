@@ -285,7 +285,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Docker: refusing{"Jobs of docker:// labels cannot be run yet: this runner has no container sandbox; give the label the scheme host, or run the job on another runner"},
 			label.Wasm:   refusing{"Jobs of wasm labels cannot be run yet: this runner has no WebAssembly sandbox; give the label the scheme host, or run the job on another runner"},
 		},
-		Actions: actions, Env: env, Owner: o.owner, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}
 	if o.providers != nil {
 		options.Tracer = o.providers.Tracer()

@@ -33,12 +33,31 @@ func testMain(m *testing.M) int {
 	if runtime.GOOS == "windows" {
 		binary += ".exe"
 	}
-	build := exec.Command("go", "build", "-ldflags", "-X main.version=1.2.3-test", "-o", binary, ".")
+	flags, err := linkerFlags("1.2.3-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	build := exec.Command("go", "build", "-ldflags", flags, "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
+}
+
+// linkerFlags are those of `make build`.
+func linkerFlags(version string) (string, error) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(makefile)) {
+		if flags, ok := strings.CutPrefix(line, "LDFLAGS :="); ok {
+			return strings.ReplaceAll(strings.TrimSpace(flags), "$(VERSION)", version), nil
+		}
+	}
+	return "", errors.New("the Makefile has no LDFLAGS")
 }
 
 // rig is a folder in which the program is run, and a server.

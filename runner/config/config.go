@@ -53,6 +53,7 @@ type Runner struct {
 	StateReportInterval time.Duration
 
 	ActionsDir   string
+	NodePath     string
 	GithubMirror string
 	Labels       []string
 }

@@ -101,6 +101,7 @@ runner:
   log_report_batch_size: 5
   state_report_interval: 0.5s
   actions_dir: /a
+  node_path: /n/node
   github_mirror: https://mirror
   labels: [a:host, "b:docker://x:1"]
 host:
@@ -120,7 +121,7 @@ otel: {endpoint: "https://c:4317", protocol: grpc}
 			ShutdownTimeout: 90 * time.Second, Insecure: true, CAFile: "/ca.pem",
 			FetchTimeout: 61 * time.Second, FetchInterval: time.Second, FetchIntervalMax: 30 * time.Second,
 			LogReportInterval: 10 * time.Second, LogReportMaxLatency: 500 * time.Millisecond, LogReportBatchSize: 5,
-			StateReportInterval: 500 * time.Millisecond, ActionsDir: "/a", GithubMirror: "https://mirror", Labels: []string{"a:host", "b:docker://x:1"},
+			StateReportInterval: 500 * time.Millisecond, ActionsDir: "/a", NodePath: "/n/node", GithubMirror: "https://mirror", Labels: []string{"a:host", "b:docker://x:1"},
 		},
 		Host:    config.Host{WorkdirParent: "/w"},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},

@@ -88,6 +88,8 @@ func schema() []key {
 			doc: "The interval of the heartbeat of a running job. Its answer is how a cancel is learned. The server gives up a job that is silent for 10m."},
 		{path: "runner.actions_dir", field: func(c *Config) any { return &c.Runner.ActionsDir }, def: "",
 			doc: "The folder in which fetched actions are kept for later jobs. Several runners may share it. Empty: a folder in the user's cache.", example: "/var/lib/runner/actions"},
+		{path: "runner.node_path", field: func(c *Config) any { return &c.Runner.NodePath }, def: "",
+			doc: "The Node.js program that runs JavaScript actions of host jobs. Empty: node, where the PATH finds it.", example: "/usr/local/bin/node"},
 		{path: "runner.github_mirror", field: func(c *Config) any { return &c.Runner.GithubMirror }, def: "", check: webURL,
 			doc: "Where actions of https://github.com are fetched from instead.", example: "https://github-mirror.example"},
 		{path: "runner.labels", field: func(c *Config) any { return &c.Runner.Labels }, def: "", check: checkLabel, checkAll: checkLabels,

@@ -425,3 +425,25 @@ func TestAResultThatComesTooLate(t *testing.T) {
 		}
 	})
 }
+
+// What the runner has to say does not wait for a server that is away.
+func TestNoteDoesNotBlock(t *testing.T) {
+	inBubble(t, report.Options{MaxWaiting: 1000}, func(w *world) {
+		w.r.AddMask("s3cret-value")
+		w.s.SetDown(true)
+		for range 6 {
+			w.row("x")
+		}
+		at := time.Now()
+		w.r.Note(at, "too full, s3cret-value")
+		w.r.Note(at, "and more")
+		if time.Since(at) > 0 {
+			w.t.Error("Note blocked")
+		}
+		w.s.SetDown(false)
+		w.finish(task.Failure)
+		if got := strings.Join(w.contents(), ","); got != "x,x,x,x,x,x,too full, ***,and more," {
+			w.t.Errorf("rows %q", got)
+		}
+	})
+}

@@ -55,6 +55,11 @@ type Options struct {
 	Client Client
 	TaskID int64
 
+	// Steps is how many steps the task has. Those that nothing was said of at
+	// the end are reported as skipped: the server shows them as waiting for
+	// ever otherwise. 0: only steps that are told of are reported.
+	Steps int
+
 	// Started is when the task began; zero is now.
 	Started time.Time
 
@@ -216,6 +221,16 @@ func (r *Reporter) Row(t time.Time, line string) {
 	split(r.masker.Mask(clean(line)), func(row string) { r.store(t, row) })
 }
 
+// Note is Row for what the runner itself has to say: it never blocks, however many
+// rows wait.
+func (r *Reporter) Note(t time.Time, line string) {
+	split(r.masker.Mask(clean(line)), func(row string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.push(t, row)
+	})
+}
+
 // store keeps one finished row until the server has it. A journal on disk belongs
 // here: what comes in is masked, in order, and not yet seen by the sender.
 func (r *Reporter) store(t time.Time, row string) {
@@ -325,7 +340,7 @@ func (r *Reporter) Finish(ctx context.Context, result task.Result) error {
 		for _, warning := range r.refuseOutputs() {
 			r.push(r.end, r.masker.Mask(warning))
 		}
-		r.steps.finish(result, r.end, r.queue.next())
+		r.steps.finish(result, r.o.Steps, r.end, r.queue.next())
 		r.phase = draining
 		r.notify()
 	}

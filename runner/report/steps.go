@@ -75,10 +75,16 @@ func (s *steps) close(next int64) {
 	s.running = -1
 }
 
-// finish gives a result to what has none: a step that the job's end cut off has
-// the job's, others were skipped.
-func (s *steps) finish(job task.Result, t time.Time, next int64) {
+// finish gives a result to what has none, of count steps at least: a step that the
+// job's end cut off has the job's, others were skipped.
+func (s *steps) finish(job task.Result, count int, t time.Time, next int64) {
 	s.close(next)
+	if count > 0 {
+		if s.end < 0 {
+			s.end = next
+		}
+		s.at(count - 1)
+	}
 	for i := range s.all {
 		x := &s.all[i]
 		if x.result.Final() {

@@ -104,3 +104,18 @@ func TestAJobWithoutStepsOrRows(t *testing.T) {
 		}
 	})
 }
+
+// A job that ended before its steps were known leaves none of them waiting.
+func TestStepsThatNothingWasSaidOfAreSkipped(t *testing.T) {
+	inBubble(t, report.Options{Steps: 2}, func(w *world) {
+		w.row("The workflow cannot be run")
+		w.finish(task.Failure)
+		checkSpans(w, span{task.Skipped, 1, 0}, span{task.Skipped, 1, 0})
+	})
+	inBubble(t, report.Options{Steps: 3}, func(w *world) {
+		w.r.StepStarted(0, time.Now())
+		w.row("x")
+		w.finish(task.Failure)
+		checkSpans(w, span{task.Failure, 0, 1}, span{task.Skipped, 1, 0}, span{task.Skipped, 1, 0})
+	})
+}

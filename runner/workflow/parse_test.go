@@ -225,3 +225,16 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestCountSteps(t *testing.T) {
+	for text, want := range map[string]int{
+		"jobs: {a: {steps: [{run: x}, {if: '${{ nope }}', 5: 6}]}}": 2,
+		"jobs: {a: {runs-on: x}}":                                   0,
+		"jobs: {a: {steps: [{run: x}]}, b: {steps: [{run: x}]}}":    0,
+		"jobs: 5": 0, "\t": 0, "": 0, "<html>": 0, "jobs: {a: {steps: x}}": 0,
+	} {
+		if got := workflow.CountSteps([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
