@@ -4,7 +4,7 @@ SHELL := /bin/sh
 GO ?= go
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X otelrunner/runner.version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION)
 
 # Tools are pinned here and built once into the user's cache.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otelrunner
