@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -217,9 +218,9 @@ func TestGreetings(t *testing.T) {
 		"an error of the system": {[]byte("exec /helper: exec format error\n"), "exec format"},
 		"nothing":                {nil, "without a word"},
 		"a short word":           {[]byte("no"), `"no"`},
-		"another version":        {bytes.Replace(frame, []byte(wire.Magic+"1"), []byte(wire.Magic+"7"), 1), "version"},
+		"another version":        {bytes.Replace(frame, []byte(wire.Magic+strconv.Itoa(wire.Version)), []byte(wire.Magic+"99"), 1), "version"},
 		"half a hello":           {frame[:len(frame)-3], "ends inside"},
-		"a hello that lies":      {wire.AppendFrame(nil, wire.Frame{Kind: wire.KindHello, Payload: []byte(wire.Magic + "1\n\xff\xff\xff\x7f")}), "number"},
+		"a hello that lies":      {wire.AppendFrame(nil, wire.Frame{Kind: wire.KindHello, Payload: []byte(wire.Magic + strconv.Itoa(wire.Version) + "\n\xff\xff\xff\x7f")}), "number"},
 		"another frame":          {wire.AppendFrame(nil, wire.Frame{Kind: wire.KindPing, Payload: make([]byte, 8)}), "instead of hello"},
 	} {
 		t.Run(name, func(t *testing.T) {

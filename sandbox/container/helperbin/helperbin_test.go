@@ -55,6 +55,31 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestFresh compares what is embedded, if anything is, with what the source makes.
+func TestFresh(t *testing.T) {
+	packed, err := programs.ReadFile("bin/helper-linux-" + runtime.GOARCH + ".gz")
+	if err != nil {
+		return
+	}
+	embedded, err := bytesFrom(programs, runtime.GOARCH, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "helper")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out, "../helper")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	fresh, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(embedded, fresh) {
+		t.Errorf("the embedded helper (%d bytes packed) is not what the source makes: run `make build`", len(packed))
+	}
+}
+
 // TestOwnProgram builds a program that is the helper when it is asked to.
 func TestOwnProgram(t *testing.T) {
 	if runtime.GOOS != "linux" {

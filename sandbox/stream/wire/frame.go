@@ -31,9 +31,10 @@ const (
 	// Magic begins the hello.
 	Magic = "otelrunner-helper "
 
-	// Version is the protocol's. There is no negotiation: a runner brings its
-	// helper along.
-	Version = 1
+	// Version is the protocol's, to be raised with every change of a frame, a
+	// value or a limit. There is no negotiation: a runner brings its helper
+	// along.
+	Version = 2
 
 	// MaxPayload is how long a frame's payload may be.
 	MaxPayload = 64 << 10
