@@ -100,5 +100,26 @@ func (e *engine) sentence(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
+// makeTime bounds a call that makes something.
+const makeTime = time.Minute
+
+// making is the context of a call that makes something. It outlives a cancel: a
+// request that is broken off may still be obeyed, and nobody would know the id.
+func making(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), makeTime)
+}
+
+// createContainer makes a container; what comes back has to be removed, also when
+// the context has ended meanwhile.
+func (e *engine) createContainer(ctx context.Context, o client.ContainerCreateOptions) (id string, err error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	ctx, cancel := making(ctx)
+	defer cancel()
+	made, err := e.ContainerCreate(ctx, o)
+	return made.ID, err
+}
+
 // gone reports whether something is not there, which is fine for who removes it.
 func gone(err error) bool { return err == nil || errdefs.IsNotFound(err) }

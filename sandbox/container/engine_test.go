@@ -26,7 +26,7 @@ import (
 const mustHaveDocker = "OTELRUNNER_TEST_DOCKER"
 
 // busybox is the image that tests make FROM scratch.
-const busybox = "otelrunner-test-busybox:1"
+const busybox = "otelrunner-test-busybox:2"
 
 // lab is what all tests share: the engine, the images and the helper.
 var lab = sync.OnceValues(func() (*laboratory, error) {
@@ -98,6 +98,8 @@ func (l *laboratory) importBusybox(ctx context.Context, name string, files map[s
 	}
 	add(tar.Header{Name: "etc/passwd", Mode: 0o644}, "root:x:0:0:root:/root:/bin/sh\napp:x:1234:2345:app:/home/app:/bin/sh\n")
 	add(tar.Header{Name: "etc/group", Mode: 0o644}, "root:x:0:\napp:x:2345:\n")
+	// Debian's has none.
+	add(tar.Header{Name: "bin/nohup", Mode: 0o755}, "#!/bin/sh\ntrap '' HUP\nexec \"$@\"\n")
 	for name, data := range files {
 		add(tar.Header{Name: name, Mode: 0o755}, data)
 	}
@@ -105,6 +107,20 @@ func (l *laboratory) importBusybox(ctx context.Context, name string, files map[s
 		return err
 	}
 	return l.importImage(ctx, name, &archive, append([]string{"ENV PATH=/bin", "ENV OF_IMAGE=yes"}, changes...))
+}
+
+// importFiles makes an image of files only.
+func (l *laboratory) importFiles(ctx context.Context, name string, files map[string]string) error {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for file, data := range files {
+		_ = w.WriteHeader(&tar.Header{Name: file, Mode: 0o755, Size: int64(len(data))}) // a Buffer takes everything
+		_, _ = io.WriteString(w, data)
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return l.importImage(ctx, name, &archive, nil)
 }
 
 func (l *laboratory) importImage(ctx context.Context, name string, archive io.Reader, changes []string) error {

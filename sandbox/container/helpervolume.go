@@ -117,7 +117,7 @@ func (p *Provider) unfill(ctx context.Context, id, name string) error {
 
 func (p *Provider) fillNow(ctx context.Context, name, image string, program []byte) error {
 	labels := map[string]string{helperLabel: name}
-	made, err := p.engine.ContainerCreate(ctx, client.ContainerCreateOptions{
+	id, err := p.engine.createContainer(ctx, client.ContainerCreateOptions{
 		Name:   name,
 		Config: &container.Config{Image: image, Entrypoint: []string{helperDir + "/" + helperFile}, Labels: labels},
 		HostConfig: &container.HostConfig{
@@ -140,11 +140,11 @@ func (p *Provider) fillNow(ctx context.Context, name, image string, program []by
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("pack the helper: %w", err)
 	}
-	_, err = p.engine.CopyToContainer(ctx, made.ID, client.CopyToContainerOptions{DestinationPath: helperDir, Content: &archive})
+	_, err = p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: helperDir, Content: &archive})
 	if err != nil {
-		return errors.Join(err, p.unfill(ctx, made.ID, name))
+		return errors.Join(err, p.unfill(ctx, id, name))
 	}
-	_, err = p.engine.ContainerRemove(context.WithoutCancel(ctx), made.ID, client.ContainerRemoveOptions{Force: true})
+	_, err = p.engine.ContainerRemove(context.WithoutCancel(ctx), id, client.ContainerRemoveOptions{Force: true})
 	if gone(err) {
 		return nil
 	}

@@ -35,7 +35,10 @@ type job struct {
 
 	mu       sync.Mutex
 	services []*service
-	actions  map[string]*running
+	made     int                              // containers of actions
+	images   map[string]image.InspectResponse // that were made ready for them
+	actions  map[string]*running              // those that could not be removed
+	ending   sync.WaitGroup                   // those that are being removed
 
 	info sandbox.Info
 }
@@ -147,6 +150,7 @@ func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, foll
 // Close removes the containers, at once, and then the network. What resists is
 // left to the next Sweep.
 func (j *job) Close(ctx context.Context) error {
+	j.ending.Wait()
 	j.mu.Lock()
 	var places []*running
 	if j.main != nil {

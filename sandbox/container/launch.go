@@ -20,6 +20,7 @@ import (
 // A place is what a container with our helper inside is made from.
 type place struct {
 	name     string
+	what     string // in messages; "" is the job's container
 	image    image.InspectResponse
 	settings *settings
 	network  string // a network's name, or a mode
@@ -29,11 +30,14 @@ type place struct {
 	bind string
 	// from is a container whose volumes this one shares, instead.
 	from string
+	// prepare, if any, is called with the container's id before it starts.
+	prepare func(ctx context.Context, id string) error
 }
 
 // running is a container whose first process is our helper.
 type running struct {
 	id, name string
+	what     string
 	image    image.InspectResponse
 	network  string
 	bind     string
@@ -72,11 +76,11 @@ func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
 }
 
 func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
-	made, err := p.engine.ContainerCreate(ctx, l.request(volume, p.options.HelperArgs))
+	id, err := p.engine.createContainer(ctx, l.request(volume, p.options.HelperArgs))
 	if err != nil {
 		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
 	}
-	r := &running{id: made.ID, name: l.name, image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources}
+	r := &running{id: id, name: l.name, what: first(l.what, "the job's container"), image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.hangUp(), p.remove(ctx, r.id))
@@ -87,13 +91,18 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 		return nil, p.engine.sentence(ctx, "attach to the container", err)
 	}
 	r.attached = &attached{conn: conn.HijackedResponse}
+	if l.prepare != nil {
+		if err := l.prepare(ctx, r.id); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := p.engine.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
 		return nil, p.engine.sentence(ctx, "start the container of image "+imageName(l.image), err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, helloTime, fmt.Errorf("no hello within %v", helloTime))
 	defer cancel()
 	r.stream, err = stream.NewClient(ctx, r.attached, stream.Options{
-		Peer:    "the container's first process",
+		Peer:    "the first process of " + r.what,
 		Explain: func(ctx context.Context, cause error) error { return p.explain(ctx, r, cause) },
 	})
 	return r, err
@@ -174,7 +183,7 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 		p.engine.away()
 		return fmt.Errorf("the container engine at %s went away while the job ran, and its connection to the container with it: %w", p.engine.host, cause)
 	case err != nil && gone(err):
-		return fmt.Errorf("the job's container was removed while the job ran, by something other than this runner: %w", cause)
+		return fmt.Errorf("%s was removed while the job ran, by something other than this runner: %w", r.what, cause)
 	case err != nil:
 		return nil
 	}
@@ -187,15 +196,15 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 	case state == nil:
 		return nil
 	case state.OOMKilled && r.limits.Memory > 0:
-		return fmt.Errorf("the job's container was killed because its processes needed more memory than its limit of %s: lower what the job needs, or raise --memory or the runner's container.memory", size(r.limits.Memory))
+		return fmt.Errorf("%s was killed because its processes needed more memory than its limit of %s: lower what the job needs, or raise --memory or the runner's container.memory", r.what, size(r.limits.Memory))
 	case state.OOMKilled:
-		return fmt.Errorf("the job's container was killed because the machine that runs it has no memory left")
+		return fmt.Errorf("%s was killed because the machine that runs it has no memory left", r.what)
 	case state.Running:
-		return fmt.Errorf("the connection to the job's container broke (was the container engine restarted?): %w", cause)
+		return fmt.Errorf("the connection to %s broke (was the container engine restarted?): %w", r.what, cause)
 	case state.ExitCode == 137:
-		return fmt.Errorf("the job's container was killed (SIGKILL) while the job ran, by the job itself, by someone else on the machine, or with the container engine%s", errors)
+		return fmt.Errorf("%s was killed (SIGKILL) while the job ran, by the job itself, by someone else on the machine, or with the container engine%s", r.what, errors)
 	}
-	return fmt.Errorf("the first process of the job's container has ended with exit code %d while the job ran; did a step kill it?%s", state.ExitCode, errors)
+	return fmt.Errorf("the first process of %s has ended with exit code %d while the job ran; did a step kill it?%s", r.what, state.ExitCode, errors)
 }
 
 // discard ends a container and removes it with its volume and folder. The

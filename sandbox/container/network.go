@@ -22,7 +22,12 @@ func (o *opening) makeNetwork(ctx context.Context) error {
 }
 
 func (p *Provider) createNetwork(ctx context.Context, name string, labels map[string]string) error {
-	_, err := p.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	making, cancel := making(ctx)
+	defer cancel()
+	_, err := p.engine.NetworkCreate(making, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
 	if err != nil {
 		return p.engine.sentence(ctx, "create the job's network", err)
 	}

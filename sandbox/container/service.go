@@ -102,13 +102,13 @@ func (o *opening) createService(ctx context.Context, s *service) error {
 		return err
 	}
 	s.image = img
-	made, err := o.p.engine.ContainerCreate(ctx, s.request(o))
+	id, err := o.p.engine.createContainer(ctx, s.request(o))
 	if err != nil {
 		return o.p.engine.sentence(ctx, "create the container of image "+s.wish.name, err)
 	}
 	o.job.mu.Lock()
 	defer o.job.mu.Unlock()
-	s.id = made.ID
+	s.id = id
 	o.job.services = append(o.job.services, s)
 	return nil
 }
