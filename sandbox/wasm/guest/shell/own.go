@@ -67,4 +67,3 @@ func (sh *Shell) runHelp(c *tool.Call) int {
 	}
 	return status
 }
-

@@ -100,7 +100,11 @@ func (sh *Shell) names() []string {
 }
 
 // systemDirs are where a script may expect the toolbox's commands by full path.
-var systemDirs = []string{"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin"}
+var systemDirs = []string{"/bin", "/usr/bin"}
+
+// otherSystemDirs hold programs of another machine, if anything; only native tests
+// see them filled.
+var otherSystemDirs = []string{"/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
 
 // find gives either a toolbox command or the path of a program, or neither.
 func (sh *Shell) find(name, dir, path string) (string, *tool.Tool) {
@@ -120,6 +124,9 @@ func (sh *Shell) find(name, dir, path string) (string, *tool.Tool) {
 			if t := sh.tools[name]; t != nil {
 				return "", t
 			}
+			continue
+		}
+		if slices.Contains(otherSystemDirs, d) {
 			continue
 		}
 		for _, file := range []string{name, name + ".wasm"} {
