@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,7 @@ type ExecOptions struct {
 
 // execSeams are what tests put in the place of something.
 type execSeams struct {
+	name    string                      // of the runner
 	engine  engine                      // what runs the jobs
 	context map[string]any              // over the github context
 	watch   func(id, name string) watch // told what the terminal is told
@@ -113,7 +115,7 @@ func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels lab
 		return nil, err
 	}
 	options := engineOptions{
-		cfg: o.Config, env: o.Env, labels: labels, name: "exec", version: o.Version, environ: o.Environ,
+		cfg: o.Config, env: o.Env, labels: labels, name: cmp.Or(o.seams.name, "exec"), version: o.Version, environ: o.Environ,
 		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, log: slog.New(o.Log),
 	}
 	if !o.Checkout {

@@ -196,8 +196,10 @@ func (x *execution) split(j *flowJob) error {
 	}
 	for i := range combinations {
 		l := &leg{job: j, index: i, combo: combinations[i], cancel: make(chan struct{}), outputs: map[string]string{}}
-		l.name = j.flow.title + x.name(l)
 		j.legs = append(j.legs, l)
+	}
+	for _, l := range j.legs {
+		l.name = j.flow.title + x.name(l)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,6 +101,9 @@ func eventName(o ExecOptions, wf *workflow.Workflow) string {
 // topInputs checks the given inputs against those that the workflow declares.
 func (p *execPlan) topInputs() error {
 	given := map[string]any{}
+	if inputs, ok := p.o.Event["inputs"].(map[string]any); ok {
+		maps.Copy(given, inputs)
+	}
 	for k, v := range p.o.Inputs {
 		given[k] = v
 	}
@@ -110,7 +114,7 @@ func (p *execPlan) topInputs() error {
 		declared = on.Dispatch.Inputs
 	case top.event == "workflow_call" && on.Call != nil:
 		declared = on.Call.Inputs
-	case len(given) > 0:
+	case len(p.o.Inputs) > 0:
 		return fmt.Errorf("%s: inputs were given, but the workflow has neither on.workflow_dispatch nor on.workflow_call for them", p.o.File)
 	}
 	if err := workflow.CheckInputs(declared, given); err != nil {

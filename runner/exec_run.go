@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"strings"
 	"time"
 
 	"otelrunner/runner/job"
@@ -139,15 +140,21 @@ func (x *execution) endJob(j *flowJob, r task.Result, why string) {
 
 // refuse ends what cannot be run.
 func (x *execution) refuse(name string, err error) {
+	rows := strings.Split("The job cannot be run: "+err.Error(), "\n")
 	x.screen.job(name)
-	x.screen.line(job.RowError + "The job cannot be run: " + err.Error())
+	for _, row := range rows {
+		x.screen.line(job.RowError + row)
+	}
 	x.screen.jobEnd(name, task.Failure, 0)
 	x.totals = append(x.totals, jobTotal{name: name, result: task.Failure})
-	if x.seams.watch != nil {
-		w := x.seams.watch(name, name)
-		w.Row(time.Now(), job.RowError+"The job cannot be run: "+err.Error())
-		w.Ended(task.Failure)
+	if x.seams.watch == nil {
+		return
 	}
+	w := x.seams.watch(name, name)
+	for _, row := range rows {
+		w.Row(time.Now(), job.RowError+row)
+	}
+	w.Ended(task.Failure)
 }
 
 func (x *execution) advanceLeg(l *leg) {

@@ -288,7 +288,7 @@ func (s *execSink) AddMask(value string) {
 
 func (s *execSink) SetOutput(key, value string) {
 	s.terminal.SetOutput(key, value)
-	if s.watch != nil {
+	if s.watch != nil && !s.masker.Contains(value) {
 		s.watch.SetOutput(key, value)
 	}
 }

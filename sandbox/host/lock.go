@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // locksFolder is the folder in Root with one locked file for each job folder.
@@ -35,10 +36,19 @@ func (p *Provider) lockPath(id string) string {
 	return filepath.Join(p.root, locksFolder, id+".json")
 }
 
+// sweepPause is how long a sweep may hold the lock of a job that has nothing to
+// be swept: the lock file is there for a moment before it is locked, and another
+// process that starts just then takes it for a dead runner's.
+const sweepPause = 2 * time.Second
+
 // acquire takes the lock of a new job. Whatever a dead runner has left under
 // that name is ended first.
 func (p *Provider) acquire(id string) (*lock, error) {
 	l, err := lockFile(p.lockPath(id), true)
+	for began := time.Now(); errors.Is(err, errLocked) && time.Since(began) < sweepPause; {
+		time.Sleep(5 * time.Millisecond)
+		l, err = lockFile(p.lockPath(id), true)
+	}
 	if errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("open job %s in %s: a running runner has a job of this name there: give each runner a parent folder of its own", id, p.root)
 	}

@@ -34,6 +34,9 @@ type Case struct {
 	Jobs     map[string]map[string]any    `yaml:"jobs"`
 	Files    map[string]string            `yaml:"files"`
 	Repos    map[string]map[string]string `yaml:"repos"`
+	Inputs   map[string]string            `yaml:"inputs"`
+	Parallel int                          `yaml:"parallel"`
+	Only     string                       `yaml:"only"`
 	Want     Want                         `yaml:"want"`
 }
 
@@ -45,10 +48,13 @@ type Want struct {
 	Summary map[int]string    `yaml:"summary"`
 	Log     []string          `yaml:"log"`
 	Absent  []string          `yaml:"absent"`
+	Jobs    map[string]Want   `yaml:"jobs"`
+	Error   string            `yaml:"error"`
 }
 
 // Outcome is what a case came to. Rows are masked, without times.
 type Outcome struct {
+	ID      string // of the job, where it is known
 	Result  task.Result
 	Steps   []task.Result
 	Outputs map[string]string

@@ -15,6 +15,7 @@
 //     vars: {COLOR: blue}
 //     jobs: {build: {result: success, outputs: {v: "1"}}}   # the needs context
 //     files: {a/action.yml: "..."}       # in the workspace when the job starts
+//     repos: {octo/act@v1: {action.yml: "..."}}   # actions of a git server
 //     want:
 //     result: success
 //     steps: [success]                 # conclusions, in order
@@ -23,4 +24,14 @@
 //     log: ["hi", "~^took \\d+ s$"]    # rows that come in this order, others between them;
 //     # "~" begins a regular expression
 //     absent: ["never", "~secret"]     # rows that do not come
+//
+// Cases of whole workflows, which need more than the engine, have also
+//
+//	inputs: {who: you}                 # those of a dispatch
+//	parallel: 2                        # jobs at the same time
+//	only: exec                         # or rpc: the one way in which it can run
+//	want:
+//	  result: success                  # of the whole
+//	  jobs: {"build (1)": {result: …}} # all of them, by name, each a want
+//	  error: "~no job"                 # nothing runs
 package jobtest
