@@ -1,38 +1,72 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"otelrunner/runner/action"
+	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
 )
 
-// prepareActions fetches all actions that the job's steps name.
+// prepareActions fetches all actions that the job's steps name and makes the
+// images of those that have one ready, as much of it at once as can be.
 func (j *jobRun) prepareActions() error {
-	var uses []string
-	for _, st := range j.job.Steps {
-		if st.Uses != "" && !expr.HasExpression(st.Uses) {
-			uses = append(uses, st.Uses)
-		}
-	}
+	uses := usesOf(j.job.Steps)
 	if len(uses) == 0 || j.opts.Actions == nil {
 		return nil
 	}
 	j.rows.group("Actions")
 	defer j.rows.endGroup()
-	return sentences(j.actionsOf().Prepare(j.life.soft, uses))
+	ctx := j.life.soft
+	var wg sync.WaitGroup
+	wg.Go(func() { j.prepareImages(ctx, j.stepImages(uses)) }) // what goes wrong is told below
+	err := j.actionsOf().Prepare(ctx, uses)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return sentences(append([]error{err}, j.prepareImages(ctx, j.fetchedDocker(ctx, uses, 0))...)...)
 }
 
-// sentences puts joined errors into one row each.
-func sentences(err error) error {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return err
+// usesOf are the actions that steps name, as far as that is known before they run.
+func usesOf(steps []*workflow.Step) (uses []string) {
+	for _, st := range steps {
+		if st.Uses != "" && !expr.HasExpression(st.Uses) {
+			uses = append(uses, st.Uses)
+		}
 	}
+	return uses
+}
+
+// stepImages are the images that are named outright.
+func (j *jobRun) stepImages(uses []string) (found []*loaded) {
+	for _, text := range uses {
+		if ref, err := j.parseUses(text); err == nil && ref.Kind == action.Docker {
+			found = append(found, imageAction(ref))
+		}
+	}
+	return found
+}
+
+// sentences puts errors, joined ones too, into one row each.
+func sentences(errs ...error) error {
 	var text []string
-	for _, e := range joined.Unwrap() {
-		text = append(text, e.Error())
+	for _, err := range errs {
+		joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what joins, not what it wraps
+		switch {
+		case ok:
+			for _, e := range joined.Unwrap() {
+				text = append(text, e.Error())
+			}
+		case err != nil:
+			text = append(text, err.Error())
+		}
+	}
+	if text == nil {
+		return nil
 	}
 	return errors.New(strings.Join(text, "\n"))
 }

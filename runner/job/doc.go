@@ -9,7 +9,8 @@
 //	runSteps       the job's steps in order                       runner.go
 //	  step         env, condition, limits, outcome, conclusion    step.go
 //	    script     a shell step                                   script.go, shell.go
-//	    useAction  an action, its inputs                          uses.go, composite.go, node.go
+//	    useAction  an action, its inputs                          uses.go, composite.go, stage.go
+//	      runStage its pre, main or post program                  node.go, docker.go, images.go
 //	      run      one program: files in, effects out             program.go, output.go
 //	runPosts       post steps, last registered first              post.go
 //	setOutputs     the job's outputs                              runner.go

@@ -5,43 +5,18 @@ import (
 	"errors"
 	"fmt"
 
-	"otelrunner/runner/action"
-	"otelrunner/runner/task"
 	"otelrunner/sandbox"
 )
 
-// node runs one program of a JavaScript action: its main, pre or post.
-func (j *jobRun) node(r *stepRun, a *loaded, u *use, file string) done {
-	program, err := j.nodeProgram(r, a, u, file)
-	if err != nil {
-		if r.life.soft.Err() != nil {
-			return done{outcome: j.ended(r)}
-		}
-		j.rows.errorf("%s", sentence(err))
-		return done{outcome: task.Failure}
-	}
-	exit, fx, err := j.run(r.life, program)
-	for _, p := range fx.state {
-		u.state[p.name] = p.value
-	}
-	return j.finish(r, exit, &fx, err)
-}
-
-func (j *jobRun) nodeProgram(r *stepRun, a *loaded, u *use, file string) (program, error) {
+// nodeProgram plans one program of a JavaScript action: its main, pre or post.
+func (j *jobRun) nodeProgram(r *stepRun, a *loaded, u *use, s stage) (program, error) {
 	node, err := j.findNode(r.life.soft, a)
 	if err != nil {
 		return program{}, err
 	}
-	own := make(map[string]string, len(u.inputs)+len(u.state))
-	for name, value := range u.inputs {
-		own[action.EnvName(name)] = value
-	}
-	for name, value := range u.state {
-		own["STATE_"+name] = value
-	}
 	return program{
-		args: []string{node, j.inAction(a, file)},
-		env:  j.environment(r.env, r.action, own),
+		args: []string{node, j.inAction(a, programOf(&a.meta.Runs, s))},
+		env:  j.environment(r.env, r.action, u.ownVariables()),
 		path: j.state.path,
 	}, nil
 }

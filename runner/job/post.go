@@ -20,7 +20,7 @@ type post struct {
 // registerPost sees to it that an action's post step runs, once, when its pre or
 // main step begins.
 func (j *jobRun) registerPost(r *stepRun, a *loaded, u *use) {
-	if a.meta.Runs.Post == "" || u.posted {
+	if u.posted || programOf(&a.meta.Runs, stagePost) == "" {
 		return
 	}
 	u.posted = true
@@ -35,7 +35,7 @@ func (j *jobRun) runPosts() {
 		}
 		p := j.state.posts[i]
 		j.outside(p.r, p.a.meta.Runs.PostIf, "Post", func(r *stepRun) done {
-			return j.node(r, p.a, p.u, p.a.meta.Runs.Post)
+			return j.runStage(r, p.a, p.u, stagePost)
 		})
 	}
 }
@@ -84,8 +84,11 @@ func (j *jobRun) pre(s *scope, st *workflow.Step) error {
 // hasPre reports whether an action has a pre step, or uses one that has.
 func (j *jobRun) hasPre(a *action.Action, depth int) bool {
 	runs := &a.Metadata.Runs
-	if runs.Using == action.NodeJS {
-		return runs.Pre != ""
+	if !j.canRun(runs.Using) {
+		return false // the step says so, if it runs
+	}
+	if programOf(runs, stagePre) != "" {
+		return true
 	}
 	if runs.Using != action.Composite || depth >= maxDepth {
 		return false
@@ -132,7 +135,7 @@ func (j *jobRun) preOf(s *scope, st *workflow.Step, a *loaded) error {
 	}
 	res := j.outside(r, a.meta.Runs.PreIf, "Pre", func(r *stepRun) done {
 		j.registerPost(r, a, u)
-		return j.node(r, a, u, a.meta.Runs.Pre)
+		return j.runStage(r, a, u, stagePre)
 	})
 	if res == task.Failure {
 		s.failed = true

@@ -16,6 +16,10 @@ type program struct {
 	path   []string
 	files  []sandbox.File
 	remove []string
+
+	// container is set where it runs in a container of its own; args are then
+	// the arguments of the image's entrypoint, and nil leaves the image's.
+	container *containerProgram
 }
 
 // The command files: what a program writes and the runner reads when it has
@@ -66,11 +70,19 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	}
 	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
-	res, err := j.sandbox.Run(l.soft, &c)
+	res, err := j.start(l.soft, p.container, &c)
 	out.close()
 	fx = out.effects
 	j.readFiles(&fx, paths[:], res.Collected)
 	return res.ExitCode, fx, err
+}
+
+// start runs a command in the job's sandbox, or in a container of its own.
+func (j *jobRun) start(ctx context.Context, in *containerProgram, c *sandbox.Command) (sandbox.Result, error) {
+	if in == nil {
+		return j.sandbox.Run(ctx, c)
+	}
+	return in.runner.RunContainer(ctx, &sandbox.ContainerCommand{Image: in.image, Entrypoint: in.entrypoint, Command: *c})
 }
 
 func unsecureCommands(env map[string]string) bool {

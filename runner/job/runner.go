@@ -47,6 +47,7 @@ func (r *Runner) Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, 
 		uses: map[string]*use{}, programsFound: map[string]string{},
 	}
 	j.state.summary = map[int][]byte{}
+	j.images.log = func(line string) { j.rows.printf("%s", line) }
 	return j.whole(ctx, cancel)
 }
 
@@ -96,6 +97,7 @@ type jobRun struct {
 	sandbox  sandbox.Sandbox
 	info     sandbox.Info
 	actions  *action.Job
+	images   images
 	github   map[string]any
 	base     map[string]any    // the contexts that stay as they are
 	defaults map[string]string // the runner's own variables

@@ -22,6 +22,10 @@ type loaded struct {
 	root string // the repository's folder, or the workspace
 	dir  string // the action's folder in it
 
+	// fetched is where it came from; nil for an action of the workspace and
+	// for an image. Those that run in a container of their own have no root.
+	fetched *action.Action
+
 	warnings []string // of its metadata, for the log
 }
 
@@ -30,6 +34,10 @@ type use struct {
 	inputs map[string]string
 	state  map[string]string // GITHUB_STATE
 	posted bool
+
+	// args and entrypoint are what the step says about a container; image is
+	// the one that its programs run in, once it is ready.
+	args, entrypoint, image string
 }
 
 // useOf returns the use of a step, the same each time.
@@ -65,21 +73,11 @@ func (j *jobRun) useAction(r *stepRun) done {
 		j.rows.errorf("%s", sentence(err))
 		return done{outcome: task.Failure}
 	}
-	switch a.meta.Runs.Using {
-	case action.Composite:
+	if a.meta.Runs.Using == action.Composite {
 		return j.composite(r, a, u)
-	case action.NodeJS:
-		j.registerPost(r, a, u)
-		return j.node(r, a, u, a.meta.Runs.Main)
 	}
-	j.rows.errorf("%s", refusal(a.ref.String(), a.meta.Runs.Using))
-	return done{outcome: task.Failure}
-}
-
-// refusal says why a kind of action cannot run here.
-func refusal(uses string, using action.Using) string {
-	return fmt.Sprintf("The action %s is of the kind %q, which this runner cannot run yet; it runs composite and JavaScript (node) actions.",
-		uses, using)
+	j.registerPost(r, a, u)
+	return j.runStage(r, a, u, stageMain)
 }
 
 // enter loads a step's action, evaluates its inputs and opens the step's rows.
@@ -138,24 +136,52 @@ func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (u *use, wa
 	}
 	u = j.useOf(r)
 	u.inputs = in.Values
+	if a.meta.Runs.Using == action.DockerImage {
+		u.takeDockerInputs(with)
+	}
+	if a.ref.Kind == action.Docker {
+		return u, nil, nil // an image declares no inputs
+	}
 	return u, in.Warnings, nil
 }
 
-// load brings an action into the sandbox and reads its metadata.
+// load brings an action into the sandbox and reads its metadata. Its kind is one
+// that can run here.
 func (j *jobRun) load(ctx context.Context, uses string) (*loaded, error) {
 	ref, err := j.parseUses(uses)
 	if err != nil {
 		return nil, err
 	}
+	var a *loaded
 	switch ref.Kind {
 	case action.Local:
-		return j.loadLocal(ctx, ref)
+		a, err = j.loadLocal(ctx, ref)
 	case action.Remote:
-		return j.loadRemote(ctx, ref)
+		a, err = j.loadRemote(ctx, ref)
 	case action.Docker:
-		return nil, errors.New(refusal(uses, action.DockerImage))
+		a = imageAction(ref)
+	default:
+		return nil, errors.New(j.refusal(uses, action.WASMModule))
 	}
-	return nil, errors.New(refusal(uses, action.WASMModule))
+	if err != nil {
+		return nil, err
+	}
+	if !j.canRun(a.meta.Runs.Using) {
+		return nil, errors.New(j.refusal(uses, a.meta.Runs.Using))
+	}
+	return a, nil
+}
+
+// canRun reports whether a kind of action runs in the job's sandbox.
+func (j *jobRun) canRun(using action.Using) bool {
+	switch using {
+	case action.Composite, action.NodeJS:
+		return true
+	case action.DockerImage:
+		_, ok := j.containerRunner()
+		return ok
+	}
+	return false
 }
 
 func (j *jobRun) parseUses(uses string) (action.Reference, error) {
@@ -174,11 +200,14 @@ func (j *jobRun) loadRemote(ctx context.Context, ref action.Reference) (*loaded,
 	if err != nil {
 		return nil, err
 	}
+	if a.Metadata.Runs.Using == action.DockerImage {
+		return &loaded{ref: ref, meta: a.Metadata, fetched: a}, nil
+	}
 	root, err := j.sandbox.Stage(ctx, path.Join("_actions", a.Key), a.Tree)
 	if err != nil {
 		return nil, fmt.Errorf("bring the action %s into the sandbox: %w", ref, err)
 	}
-	return &loaded{ref: ref, meta: a.Metadata, root: root, dir: j.join(root, ref.Path)}, nil
+	return &loaded{ref: ref, meta: a.Metadata, fetched: a, root: root, dir: j.join(root, ref.Path)}, nil
 }
 
 func (j *jobRun) loadLocal(ctx context.Context, ref action.Reference) (*loaded, error) {

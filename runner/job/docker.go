@@ -1,0 +1,129 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"otelrunner/runner/action"
+	"otelrunner/runner/workflow"
+	"otelrunner/runner/workflow/expr"
+	"otelrunner/sandbox"
+)
+
+const dockerScheme = "docker://"
+
+// dockerProgram plans a run of a docker action's image, or of a `docker://` step's.
+func (j *jobRun) dockerProgram(r *stepRun, a *loaded, u *use, s stage) (program, error) {
+	runner, ok := j.containerRunner()
+	if !ok {
+		return program{}, errors.New(j.refusal(a.ref.String(), action.DockerImage))
+	}
+	values := j.exprs(r.life.hard, r.scope, inputsOnly(u), "action.runs.args")
+	env, err := evalVars(a.meta.Runs.Env, values)
+	if err != nil {
+		return program{}, fmt.Errorf("env of %s: %w", a.ref, err)
+	}
+	args, err := dockerArguments(a, u, values)
+	if err != nil {
+		return program{}, fmt.Errorf("args of %s: %w", a.ref, err)
+	}
+	if u.image == "" {
+		if u.image, err = j.images.prepare(r.life.soft, runner, a); err != nil {
+			return program{}, err
+		}
+	}
+	own := u.ownVariables()
+	for _, x := range []struct{ name, value string }{{"args", u.args}, {"entrypoint", u.entrypoint}} {
+		if x.value != "" {
+			own[action.EnvName(x.name)] = x.value
+		}
+	}
+	return program{
+		args: args,
+		env:  j.environment(merge(env, r.env), r.action, own),
+		container: &containerProgram{
+			runner: runner, image: u.image, entrypoint: splitArguments(entrypointOf(a, u, s)),
+		},
+	}, nil
+}
+
+// containerProgram is what a program that runs in a container of its own has
+// beside the others.
+type containerProgram struct {
+	runner     sandbox.ContainerRunner
+	image      string
+	entrypoint []string
+}
+
+// entrypointOf gives what replaces the image's entrypoint. The action's own comes
+// before the step's, as on GitHub.
+func entrypointOf(a *loaded, u *use, s stage) string {
+	text := programOf(&a.meta.Runs, s)
+	if text == "" && s == stageMain {
+		return u.entrypoint
+	}
+	return text
+}
+
+// dockerArguments gives the arguments of all stages: the action's, one for one, or
+// else the step's, split; nil leaves the image's own.
+func dockerArguments(a *loaded, u *use, values *expr.Context) ([]string, error) {
+	if a.meta.Runs.Args == nil {
+		return splitArguments(u.args), nil
+	}
+	args := make([]string, len(a.meta.Runs.Args))
+	for i, text := range a.meta.Runs.Args {
+		var err error
+		if args[i], err = expr.Interpolate(text, values); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
+// inputsOnly is what args and env of an action may use.
+func inputsOnly(u *use) map[string]any {
+	inputs := make(map[string]any, len(u.inputs))
+	for name, value := range u.inputs {
+		inputs[name] = value
+	}
+	return map[string]any{"inputs": inputs}
+}
+
+// containerRunner is the job's sandbox where it can run containers of other images.
+func (j *jobRun) containerRunner() (sandbox.ContainerRunner, bool) {
+	runner, ok := j.sandbox.(sandbox.ContainerRunner)
+	return runner, ok
+}
+
+// imageAction is the action of a `docker://` step.
+func imageAction(ref action.Reference) *loaded {
+	return &loaded{ref: ref, meta: &action.Metadata{
+		File: ref.String(),
+		Runs: action.Runs{Using: action.DockerImage, Image: dockerScheme + ref.Target, Env: workflow.Vars{}},
+	}}
+}
+
+// refusal says why a kind of action cannot run here.
+func (j *jobRun) refusal(uses string, using action.Using) string {
+	if using == action.DockerImage {
+		return fmt.Sprintf("The action %s is of the kind %q, which runs in a container beside the job's, and this job does not run in one (its sandbox is %s): "+
+			"give the job a container, or a label of the kind name:docker://image.", uses, using, j.info.Kind)
+	}
+	return fmt.Sprintf("The action %s is of the kind %q, which this runner cannot run yet; it runs composite, JavaScript (node) and docker actions.",
+		uses, using)
+}
+
+// takeDockerInputs keeps what a step says about the container. They are inputs as
+// well where the action declares them.
+func (u *use) takeDockerInputs(with map[string]string) {
+	for name, value := range with {
+		switch strings.ToLower(name) {
+		case "args":
+			u.args = value
+		case "entrypoint":
+			u.entrypoint = value
+		}
+	}
+}
