@@ -119,7 +119,7 @@ func (p *Provider) pullError(ctx context.Context, ref reference.Named, w imageWi
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || strings.Contains(text, "manifest unknown") ||
-		strings.Contains(text, "not found") || strings.Contains(text, "denied") || strings.Contains(text, "unauthorized") || strings.Contains(text, "authentication required"):
+		strings.Contains(text, "not found") || strings.Contains(text, "denied") || strings.Contains(text, "unauthorized") || strings.Contains(text, "authentication required") || strings.Contains(text, "no basic auth credentials"):
 		return fmt.Errorf("image %s cannot be pulled from %s %s: check its name and tag, and that it may be read (container.credentials in the workflow): %w", w.name, reference.Domain(ref), who, err)
 	case strings.Contains(text, "no matching manifest"):
 		return fmt.Errorf("image %s has no variant for this machine: %w", w.name, err)

@@ -33,6 +33,8 @@ type job struct {
 	network  string // to be removed with the job; "" when it is not the job's own
 	standby  string // the label of a container that was kept ready, and its things
 
+	kills int64 // of processes, for memory; Run's
+
 	mu       sync.Mutex
 	services []*service
 	made     int                              // containers of actions
@@ -122,10 +124,6 @@ func (j *job) details(o *opening, uid, gid int) []string {
 }
 
 func (j *job) Info() sandbox.Info { return j.info }
-
-func (j *job) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, error) {
-	return j.main.stream.Run(ctx, c)
-}
 
 func (j *job) LookPath(ctx context.Context, name string, searched []string) (string, error) {
 	return j.main.stream.LookPath(ctx, name, searched)

@@ -132,11 +132,25 @@ func (s *standby) discard(ctx context.Context, w *waiting) error {
 	return errors.Join(errs...)
 }
 
+// refillAfter is longer than a job needs to begin.
+const refillAfter = 250 * time.Millisecond
+
 // take returns a container that lives, and has another one made.
 func (s *standby) take(name string) *waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.refill(name)
+	defer s.wg.Go(func() {
+		// The job that has taken one begins first: making the next one would
+		// take processors from it.
+		select {
+		case <-time.After(refillAfter):
+		case <-s.ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refill(name)
+	})
 	for len(s.ready[name]) > 0 {
 		w := s.ready[name][0]
 		s.ready[name] = s.ready[name][1:]

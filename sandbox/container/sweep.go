@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/moby/moby/client"
 )
@@ -58,7 +59,27 @@ func (p *Provider) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	s.wg.Wait()
+	p.sweepHelpers(ctx)
 	return s.count, errors.Join(s.errs...)
+}
+
+// helperAge is how long the helper of another version of the runner is kept.
+const helperAge = 24 * time.Hour
+
+// sweepHelpers removes helpers of other versions that no container uses. A runner
+// that still needs one fills it anew.
+func (p *Provider) sweepHelpers(ctx context.Context) {
+	mine := p.helper.Load()
+	volumes, err := p.engine.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("label", helperLabel)})
+	if err != nil || mine == nil {
+		return
+	}
+	for _, v := range volumes.Items {
+		made, err := time.Parse(time.RFC3339, v.CreatedAt)
+		if err == nil && v.Name != *mine && time.Since(made) > helperAge {
+			_, _ = p.engine.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}) // one in use resists
+		}
+	}
 }
 
 // living reports whether something belongs to a job of this process that is on.

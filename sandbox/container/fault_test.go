@@ -1,0 +1,259 @@
+package container_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/registry"
+	"github.com/moby/moby/client"
+	"golang.org/x/crypto/bcrypt"
+
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/container"
+)
+
+func TestMemoryLimit(t *testing.T) {
+	p := engine(t).provider(t, container.Options{Memory: "24m"})
+	s := open(t, p, newSpec())
+	for range 2 {
+		res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "head -c 200000000 /dev/zero | tail"}})
+		limit, ok := errors.AsType[*sandbox.LimitError](err)
+		if !ok {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		same(t, "limit", limit.Limit, "memory")
+		contains(t, "error", limit.Text, "memory limit of 24 MiB reached")
+		if res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "exit 5"}}); err != nil || res.ExitCode != 5 {
+			t.Errorf("the next step: %+v, %v", res, err)
+		}
+	}
+}
+
+// TestEngineGoes: the engine goes away in the middle of a job, and comes back.
+func TestEngineGoes(t *testing.T) {
+	l := engine(t)
+	x := newProxy(t)
+	p := l.provider(t, container.Options{Host: "unix://" + x.socket, Timeout: time.Second})
+	s, err := p.Open(t.Context(), newSpec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(200*time.Millisecond, x.cut)
+	start := time.Now()
+	_, err = s.Run(t.Context(), &sandbox.Command{Args: []string{"sleep", "60"}})
+	if err == nil || time.Since(start) > 10*time.Second {
+		t.Fatalf("%v after %v", err, time.Since(start))
+	}
+	contains(t, "error", err.Error(), "the container engine at unix://", "went away while the job ran")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.Close(ctx); err == nil {
+		t.Error("Close says nothing")
+	}
+	contains(t, "next job", refused(t, p, newSpec()), "has not answered for 1s")
+	x.listen(t)
+	again := open(t, p, newSpec())
+	same(t, "after it came back", sh(t, again, "echo fine"), "fine")
+	if _, err := p.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	l.nothingLeft(t, "otelrunner.job="+strings.TrimPrefix(s.Info().JobContainer.Network, "otelrunner-"))
+	same(t, "after the sweep", sh(t, again, "echo fine"), "fine")
+}
+
+// TestHelperVolumeGone: somebody prunes volumes between two jobs.
+func TestHelperVolumeGone(t *testing.T) {
+	l := engine(t)
+	p := l.provider(t, container.Options{Helper: func(string) ([]byte, error) {
+		return append(bytes.Clone(l.helper), "of this test"...), nil // a volume of its own
+	}})
+	s, err := p.Open(t.Context(), newSpec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := l.engine.ContainerInspect(t.Context(), s.Info().JobContainer.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeBox(t, s)
+	volume := ""
+	for _, m := range found.Container.Mounts {
+		if strings.HasPrefix(m.Name, "otelrunner-helper-") {
+			volume = m.Name
+		}
+	}
+	for i := range 2 {
+		if _, err := l.engine.VolumeRemove(t.Context(), volume, client.VolumeRemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			s := open(t2{t}, p, newSpec())
+			same(t, "output", sh(t, s, "echo fine"), "fine")
+			closeBox(t, s)
+		}
+	}
+}
+
+// TestHealthIsNoticed: no later than 200 ms after the engine knows.
+func TestHealthIsNoticed(t *testing.T) {
+	l := engine(t)
+	web := l.image(t, nil, `CMD ["sh", "-c", "sleep 1; touch /ok; sleep 60"]`)
+	p := l.provider(t, container.Options{})
+	spec := newSpec()
+	spec.Services = []sandbox.Service{{Name: "slow", Container: sandbox.Container{Image: web, Options: "--health-cmd 'test -e /ok' --health-interval 50ms --health-retries 1000"}}}
+	s := open(t, p, spec)
+	noticed := time.Now()
+	found, err := l.engine.ContainerInspect(t.Context(), s.Info().ServiceInfo["slow"].ID, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range found.Container.State.Health.Log {
+		if check.ExitCode == 0 {
+			// The job's setup lies between, too.
+			if late := noticed.Sub(check.End); late > 2*time.Second {
+				t.Errorf("noticed %v after the check", late)
+			} else {
+				t.Logf("noticed %v after the check", late)
+			}
+			return
+		}
+	}
+}
+
+// hub is a registry on loopback with a password.
+func hub(t *testing.T, l *laboratory) (address string) {
+	t.Helper()
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		if os.Getenv(mustHaveDocker) != "" {
+			t.Fatal("docker-registry is not installed")
+		}
+		t.Skip("SKIP private registry: docker-registry is not installed")
+	}
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte("let me in"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = free.Addr().String()
+	_ = free.Close()
+	config := fmt.Sprintf(`version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: %s/data}}
+http: {addr: %q}
+auth: {htpasswd: {realm: test, path: %s/htpasswd}}
+`, dir, address, dir)
+	for name, data := range map[string]string{"config.yml": config, "htpasswd": "octo:" + string(hash) + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(program, "serve", filepath.Join(dir, "config.yml"))
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for range 200 {
+		if res, err := http.Get("http://" + address + "/v2/"); err == nil {
+			_ = res.Body.Close()
+			return address
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("the registry does not answer: %s", log.String())
+	return ""
+}
+
+func TestPull(t *testing.T) {
+	l := engine(t)
+	address := hub(t, l)
+	name := address + "/octo/private:1"
+	if _, err := l.engine.ImageTag(t.Context(), client.ImageTagOptions{Source: busybox, Target: name}); err != nil {
+		t.Fatal(err)
+	}
+	forget := func() {
+		_, _ = l.engine.ImageRemove(context.Background(), name, client.ImageRemoveOptions{Force: true})
+	}
+	t.Cleanup(forget)
+	secret, _ := json.Marshal(registry.AuthConfig{Username: "octo", Password: "let me in"})
+	pushed, err := l.engine.ImagePush(t.Context(), name, client.ImagePushOptions{RegistryAuth: base64.URLEncoding.EncodeToString(secret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pushed.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "config.json")
+	auth := fmt.Sprintf(`{"auths": {"http://%s/v2/": {"auth": %q}}}`, address, base64.StdEncoding.EncodeToString([]byte("octo:let me in")))
+	if err := os.WriteFile(config, []byte(auth), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name      string
+		options   container.Options
+		container sandbox.Container
+		cached    bool
+		fails     []string
+	}{
+		{name: "without credentials", options: container.Options{Pull: container.PullMissing}, fails: []string{"image " + name + " cannot be pulled from " + address + " without credentials"}},
+		{name: "wrong credentials", options: container.Options{Pull: container.PullMissing}, container: sandbox.Container{Username: "octo", Password: "wrong"},
+			fails: []string{"with the workflow's credentials (user octo)"}},
+		{name: "the workflow's", options: container.Options{Pull: container.PullMissing}, container: sandbox.Container{Username: "octo", Password: "let me in"}},
+		{name: "the operator's", options: container.Options{Pull: container.PullMissing, DockerConfig: config}},
+		{name: "cached, if-not-present", options: container.Options{Pull: container.PullMissing}, cached: true},
+		{name: "cached, never", options: container.Options{Pull: container.PullNever}, cached: true},
+		{name: "never", options: container.Options{Pull: container.PullNever}, fails: []string{"container.pull is never"}},
+		// The policy for private images: who cannot pull it does not get it.
+		{name: "cached, always, without credentials", options: container.Options{Pull: container.PullAlways}, cached: true, fails: []string{"cannot be pulled"}},
+		{name: "cached, always", options: container.Options{Pull: container.PullAlways, DockerConfig: config}, cached: true},
+		{name: "unknown tag", options: container.Options{Pull: container.PullMissing, DockerConfig: config}, container: sandbox.Container{Image: address + "/octo/private:2"}, fails: []string{"cannot be pulled"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			forget()
+			if c.cached {
+				if _, err := l.engine.ImageTag(t.Context(), client.ImageTagOptions{Source: busybox, Target: name}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := l.provider(t, c.options)
+			spec := newSpec()
+			spec.Image = name
+			spec.Container = &c.container
+			var log lines
+			spec.Log = log.log
+			if c.fails != nil {
+				text := refused(t, p, spec)
+				contains(t, "error", text, c.fails...)
+				if strings.Contains(text, "let me in") || strings.Contains(text, "wrong") {
+					t.Errorf("a password is in %q", text)
+				}
+				return
+			}
+			same(t, "output", sh(t, open(t, p, spec), "echo fine"), "fine")
+			if pulled := strings.Contains(log.String(), "Pulled image"); pulled == (c.cached && c.options.Pull != container.PullAlways) {
+				t.Errorf("pulled: %v\n%s", pulled, log.String())
+			}
+		})
+	}
+}
