@@ -228,7 +228,7 @@ func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities) e
 	p := poll.New(poll.Options{
 		Fetcher: s.client, Handler: h.handle, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
-		Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, RetryAfter: gitea.RetryAfter,
+		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, RetryAfter: gitea.RetryAfter,
 		Meter: pollMeter{s.in}, Log: s.log,
 	})
 	err := p.Run(stop.fetching)

@@ -66,6 +66,10 @@ type Options struct {
 	// assign a task loses it to this runner when the runner hangs up first.
 	FetchTimeout time.Duration
 
+	// GiveUp, if set, ends a fetch that is under way when it ends, though its
+	// task may be lost: an operator does not want to wait any longer.
+	GiveUp context.Context
+
 	// Once ends Run after one task.
 	Once bool
 
@@ -108,6 +112,9 @@ func New(o Options) *Poller {
 	if o.FetchTimeout <= 0 {
 		o.FetchTimeout = 60 * time.Second
 	}
+	if o.GiveUp == nil {
+		o.GiveUp = context.Background()
+	}
 	if o.Unregistered == nil {
 		o.Unregistered = func(error) bool { return false }
 	}
@@ -125,7 +132,8 @@ func New(o Options) *Poller {
 
 // Run polls until ctx ends and every task that was taken has been handled. A
 // fetch that is under way when ctx ends is awaited, and its task is run: the
-// server has already given it to this runner. Run returns nil, or an error that
+// server has already given it to this runner. Only Options.GiveUp ends the wait
+// for it. Run returns nil, or an error that
 // wraps ErrUnregistered. It may be called once.
 func (p *Poller) Run(ctx context.Context) error {
 	fetching, stop := context.WithCancelCause(ctx)

@@ -284,6 +284,25 @@ func TestFetchInFlightIsAwaitedAndItsTaskRun(t *testing.T) {
 	})
 }
 
+// An operator who asks again does not wait for a server that hangs.
+func TestFetchInFlightIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(func(int, int64) (*task.Task, int64, error) { return nil, 1, nil })
+		s.delay = 50 * time.Second
+		giveUp, cancel := context.WithCancel(t.Context())
+		stop := start(t, poll.Options{Fetcher: s, Handler: func(*task.Task) {}, GiveUp: giveUp})
+		time.Sleep(time.Second)
+		time.AfterFunc(2*time.Second, cancel)
+		began := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("the stop took %s, want until it was given up after 2s", took)
+		}
+	})
+}
+
 func TestUnregisteredRunnerFinishesItsJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(func(n int, _ int64) (*task.Task, int64, error) {

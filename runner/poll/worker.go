@@ -69,6 +69,7 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 	// assign a task to it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.FetchTimeout)
 	defer cancel()
+	defer context.AfterFunc(o.GiveUp, cancel)()
 
 	sent := w.p.version.Load()
 	start := time.Now()
@@ -93,6 +94,9 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 		o.Meter.Fetched(TimedUp, took)
 		w.log.Debug("the server did not answer in time", "timeout", o.FetchTimeout)
 		w.backoff.empty()
+		return nil, nil
+	case o.GiveUp.Err() != nil:
+		w.log.Warn("a fetch was given up; a task that the server was about to assign is lost")
 		return nil, nil
 	default:
 		o.Meter.Fetched(Failed, took)
