@@ -474,4 +474,3 @@ func (r remote) Run(_ context.Context, _ <-chan struct{}, t *task.Task, sink job
 	}
 	return o.Result
 }
-
