@@ -18,11 +18,12 @@ import (
 // Config is the effective configuration. Every field is within the bounds that
 // the schema gives for it. It is read-only once it has been loaded.
 type Config struct {
-	Log     Log
-	Runner  Runner
-	Host    Host
-	Metrics Metrics
-	Otel    Otel
+	Log       Log
+	Runner    Runner
+	Host      Host
+	Container Container
+	Metrics   Metrics
+	Otel      Otel
 }
 
 // Log says how the runner's own log (not a job's) is written to stderr.
@@ -61,6 +62,31 @@ type Runner struct {
 // Host configures the host sandbox.
 type Host struct {
 	WorkdirParent string
+}
+
+// Container configures the container sandbox.
+type Container struct {
+	DockerHost    string
+	DockerTimeout time.Duration // 0: it is asked once
+	RequireDocker bool
+
+	Pull         string // if-not-present, always or never
+	ForcePull    bool   // Pull follows it where it is not set itself
+	DockerConfig string
+
+	Network      string
+	Options      string
+	Privileged   bool
+	CPUs, Memory string
+	PIDs         int
+	Runtime      string
+	ValidVolumes []string
+
+	BindWorkdir   bool
+	WorkdirParent string // absolute, or ""
+
+	ServiceReadyTimeout time.Duration
+	Standby             int
 }
 
 // Metrics configures the server of /metrics, /healthz and /readyz.

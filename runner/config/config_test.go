@@ -42,6 +42,9 @@ func TestDefaults(t *testing.T) {
 			LogReportInterval: 5 * time.Second, LogReportMaxLatency: 3 * time.Second, LogReportBatchSize: 100,
 			StateReportInterval: 5 * time.Second, Labels: []string{},
 		},
+		Container: config.Container{
+			DockerTimeout: 30 * time.Second, Pull: "if-not-present", ValidVolumes: []string{}, ServiceReadyTimeout: 5 * time.Minute,
+		},
 		Metrics: config.Metrics{Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second},
 		Otel:    config.Otel{Protocol: "http/protobuf"},
 	}
@@ -106,6 +109,24 @@ runner:
   labels: [a:host, "b:docker://x:1"]
 host:
   workdir_parent: /w
+container:
+  docker_host: tcp://engine:2376
+  docker_timeout: 0s
+  require_docker: true
+  pull: Never
+  docker_config: /d.json
+  network: ci
+  options: --memory 4g --add-host "a:1.2.3.4"
+  privileged: true
+  cpus: 1.5
+  memory: 4g
+  pids: 100
+  runtime: runsc
+  valid_volumes: ["cache-*", /srv/**]
+  bind_workdir: true
+  workdir_parent: var/work
+  service_ready_timeout: 90s
+  standby: 2
 metrics:
   enabled: true
   addr: :9102
@@ -123,7 +144,12 @@ otel: {endpoint: "https://c:4317", protocol: grpc}
 			LogReportInterval: 10 * time.Second, LogReportMaxLatency: 500 * time.Millisecond, LogReportBatchSize: 5,
 			StateReportInterval: 500 * time.Millisecond, ActionsDir: "/a", NodePath: "/n/node", GithubMirror: "https://mirror", Labels: []string{"a:host", "b:docker://x:1"},
 		},
-		Host:    config.Host{WorkdirParent: "/w"},
+		Host: config.Host{WorkdirParent: "/w"},
+		Container: config.Container{
+			DockerHost: "tcp://engine:2376", RequireDocker: true, Pull: "never", DockerConfig: "/d.json", Network: "ci",
+			Options: `--memory 4g --add-host "a:1.2.3.4"`, Privileged: true, CPUs: "1.5", Memory: "4g", PIDs: 100, Runtime: "runsc",
+			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
+		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},
 		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc"},
 	}
@@ -132,6 +158,21 @@ otel: {endpoint: "https://c:4317", protocol: grpc}
 	}
 	if l.Warnings != nil {
 		t.Errorf("warnings %q", l.Warnings)
+	}
+}
+
+func TestForcePull(t *testing.T) {
+	for _, c := range []struct{ text, pull, warning string }{
+		{"container: {force_pull: true}", "always", ""},
+		{"container: {force_pull: true, pull: always}", "always", ""},
+		{"container: {force_pull: true, pull: never}", "never", "c.yaml:1: container.force_pull has no effect, because container.pull is never"},
+		{"container: {force_pull: false}", "if-not-present", ""},
+		{"container: {workdir_parent: work}", "if-not-present", "container.workdir_parent has an effect only with container.bind_workdir"},
+	} {
+		l := mustLoad(t, c.text)
+		if l.Container.Pull != c.pull || !strings.Contains(strings.Join(l.Warnings, "\n"), c.warning) || c.warning == "" && l.Warnings != nil {
+			t.Errorf("%s: pull %q, warnings %q", c.text, l.Container.Pull, l.Warnings)
+		}
 	}
 }
 
@@ -147,7 +188,7 @@ func TestActRunnersFileLoads(t *testing.T) {
 	all := strings.Join(l.Warnings, "\n")
 	for _, want := range []string{
 		"cache.enabled (line ", "cache.s3.bucket (line ", "there is no cache server yet",
-		"container.privileged (line ", "container.network_create_options.enable_ipv4 (line ",
+		"container.force_rebuild (line ", "container.network_create_options.enable_ipv4 (line ",
 		"runner.post_task_script (line ", "log.job.retention (line ", "health_check.enabled",
 		"c.yaml:19: runner.fetch_timeout is 5s",
 	} {
@@ -155,8 +196,11 @@ func TestActRunnersFileLoads(t *testing.T) {
 			t.Errorf("no warning contains %q; all:\n%s", want, all)
 		}
 	}
-	if strings.Contains(all, "container.options") {
-		t.Error("a key without a value is warned about")
+	if strings.Contains(all, "container.options") || strings.Contains(all, "container.network (") {
+		t.Error("a key without a value, or one that is supported, is warned about")
+	}
+	if c := l.Container; c.Pull != "always" || c.DockerTimeout != 0 || c.DockerHost != "" {
+		t.Errorf("not what the file says: %+v", c)
 	}
 }
 
@@ -166,6 +210,12 @@ func TestProblems(t *testing.T) {
 		{"unknown key", "runner:\n  capacty: 1", "c.yaml:2: runner.capacty: unknown key, did you mean runner.capacity?"},
 		{"unknown section", "log: {level: info}\nruner:\n  capacity: 1", "c.yaml:2: runer: unknown key, did you mean runner?"},
 		{"wrong section", "capacity: 1", "c.yaml:1: capacity: unknown key, did you mean runner.capacity?"},
+		{"docker host", "container: {docker_host: /run/docker.sock}", `c.yaml:1: container.docker_host: "/run/docker.sock" is no address of a container engine`},
+		{"pull", "container: {pull: allways}", "did you mean always?"},
+		{"cpus", "container: {cpus: -1}", `"-1" is no number of CPUs`},
+		{"memory", "container: {memory: lots}", `"lots" is no size`},
+		{"options", "container: {options: --memroy 4g}", "c.yaml:1: container.options: "},
+		{"volumes", "container: {valid_volumes: ['[a']}", `"[a" is no pattern`},
 		{"below a section that is ignored", "container:\n  privleged: true", "c.yaml:2: container.privleged: unknown key, did you mean container.privileged?"},
 		{"unlike anything", "zzzzzzzz: 1", "c.yaml:1: zzzzzzzz: unknown key"},
 		{"text for number", "runner:\n  capacity: many", `c.yaml:2: runner.capacity: expected a whole number of jobs from 1 to 1000, found "many"`},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -226,6 +227,29 @@ func (l *loader) relations() {
 	if r.LogReportMaxLatency >= r.LogReportInterval {
 		l.warn("%s is %s, not less than runner.log_report_interval (%s): it has no effect",
 			l.name("runner.log_report_max_latency"), duration(r.LogReportMaxLatency), duration(r.LogReportInterval))
+	}
+	l.containers()
+}
+
+// containers is relations for the container sandbox.
+func (l *loader) containers() {
+	c := &l.out.Container
+	_, pullIsSet := l.out.from["container.pull"]
+	switch {
+	case c.ForcePull && !pullIsSet:
+		c.Pull = "always"
+	case c.ForcePull && c.Pull != "always":
+		l.warn("%s has no effect, because container.pull is %s", l.name("container.force_pull"), c.Pull)
+	}
+	if c.WorkdirParent == "" {
+		return
+	}
+	// act_runner's files may leave out the first slash.
+	if !filepath.IsAbs(c.WorkdirParent) {
+		c.WorkdirParent = string(filepath.Separator) + c.WorkdirParent
+	}
+	if !c.BindWorkdir {
+		l.warn("%s has an effect only with container.bind_workdir: in containers, workspaces are below /workspace", l.name("container.workdir_parent"))
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 
 	"otelrunner/otel"
 	"otelrunner/runner/label"
+	"otelrunner/sandbox/container"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/docker/go-units"
 )
 
 // EnvPrefix begins the name of every environment variable that overrides a key:
@@ -98,6 +102,44 @@ func schema() []key {
 		{path: "host.workdir_parent", field: func(c *Config) any { return &c.Host.WorkdirParent }, def: "",
 			doc: "The folder in which host jobs get their workspaces, one each, removed at the job's end. Empty: a folder in the user's cache.", example: "/var/lib/runner/work"},
 
+		{path: "container.docker_host", field: func(c *Config) any { return &c.Container.DockerHost }, def: "", check: engineHost,
+			doc: "Where the container engine (Docker, or Podman's service) listens. Empty, or \"-\": DOCKER_HOST of the runner's environment, else the platform's usual socket. No job gets that socket, whatever this says; see valid_volumes.", example: "unix:///var/run/docker.sock"},
+		{path: "container.docker_timeout", field: func(c *Config) any { return &c.Container.DockerTimeout }, def: "30s", min: 0, max: hour,
+			doc: "How long a container engine that does not answer is waited for, at the runner's start and when a job needs it."},
+		{path: "container.require_docker", field: func(c *Config) any { return &c.Container.RequireDocker }, def: "false",
+			doc: "Do not start without a container engine. Otherwise only a runner that has nothing but docker:// labels does not; one with others serves those."},
+		{path: "container.pull", field: func(c *Config) any { return &c.Container.Pull }, def: "if-not-present",
+			oneOf: []string{"if-not-present", "always", "never"},
+			doc:   "When images are pulled. An image that is on the engine is there for every job, a private one too, unless this is always: then a job gets only what it could pull itself."},
+		{path: "container.force_pull", field: func(c *Config) any { return &c.Container.ForcePull }, def: "false",
+			doc: "act_runner's name for pull: always. pull wins where both are set."},
+		{path: "container.docker_config", field: func(c *Config) any { return &c.Container.DockerConfig }, def: "",
+			doc: "A config.json of Docker; its auths are used for the images of every job that gives no credentials of its own. Empty: no credentials.", example: "/etc/runner/docker/config.json"},
+		{path: "container.network", field: func(c *Config) any { return &c.Container.Network }, def: "",
+			doc: "The network of jobs' containers: host, none, or the name of one that exists. Empty: one for each job, removed with it.", example: "ci"},
+		{path: "container.options", field: func(c *Config) any { return &c.Container.Options }, def: "", check: container.CheckFlags,
+			doc: "Options of `docker create` for every container of a job. A workflow cannot undo them; limits among them are ceilings for what it asks for.", example: "--add-host=git.example.org:10.0.0.7 --memory 4g"},
+		{path: "container.privileged", field: func(c *Config) any { return &c.Container.Privileged }, def: "false",
+			doc: "Run every job's containers privileged: a job then owns the engine's machine."},
+		{path: "container.cpus", field: func(c *Config) any { return &c.Container.CPUs }, def: "", check: number,
+			doc: "The most CPUs that one container may use, fractions too; a workflow can lower it. Empty: no limit.", example: "1.5"},
+		{path: "container.memory", field: func(c *Config) any { return &c.Container.Memory }, def: "", check: size,
+			doc: "The most memory that one container may use; a workflow can lower it. Empty: no limit.", example: "4g"},
+		{path: "container.pids", field: func(c *Config) any { return &c.Container.PIDs }, def: "0", unit: "processes", min: 0, max: 4194304,
+			doc: "The most processes and threads that one container may have; a workflow can lower it. 0: no limit."},
+		{path: "container.runtime", field: func(c *Config) any { return &c.Container.Runtime }, def: "",
+			doc: "The OCI runtime of jobs' containers, as the engine calls it. Empty: the engine's default.", example: "runsc"},
+		{path: "container.valid_volumes", field: func(c *Config) any { return &c.Container.ValidVolumes }, def: "", check: glob,
+			doc: "What workflows may mount: names of volumes and paths of the engine's machine, with * and **. The engine's socket, and what holds it, only if it is listed without a wildcard.", example: `["cache-*", "/srv/data/**"]`},
+		{path: "container.bind_workdir", field: func(c *Config) any { return &c.Container.BindWorkdir }, def: "false",
+			doc: "Keep workspaces in folders of this machine, below workdir_parent, instead of volumes of the engine, which has to be on this machine."},
+		{path: "container.workdir_parent", field: func(c *Config) any { return &c.Container.WorkdirParent }, def: "",
+			doc: "The folder of this machine for bind_workdir. Empty: one in the user's cache. In the containers, workspaces are always below /workspace.", example: "/var/lib/runner/containers"},
+		{path: "container.service_ready_timeout", field: func(c *Config) any { return &c.Container.ServiceReadyTimeout }, def: "5m", min: sec, max: 24 * hour,
+			doc: "How long the services of a job may take until their health checks succeed."},
+		{path: "container.standby", field: func(c *Config) any { return &c.Container.Standby }, def: "0", unit: "containers", min: 0, max: 100,
+			doc: "How many fresh containers of each docker:// label are kept ready for jobs to come; each serves one job. A job that asks for more than its label does not use them."},
+
 		{path: "metrics.enabled", field: func(c *Config) any { return &c.Metrics.Enabled }, def: "false",
 			doc: "Serve /metrics, /healthz and /readyz. (Telemetry over OTLP is separate: it is on when OTEL_EXPORTER_OTLP_ENDPOINT is set.)"},
 		{path: "metrics.addr", field: func(c *Config) any { return &c.Metrics.Addr }, def: "127.0.0.1:9101", check: address,
@@ -122,7 +164,6 @@ func schema() []key {
 func unsupported() []struct{ path, reason string } {
 	const (
 		noCache   = "there is no cache server yet"
-		noDocker  = "there is no container sandbox yet, jobs of docker:// labels are refused"
 		noKube    = "there is no Kubernetes sandbox yet"
 		noCleanup = "a job leaves nothing behind that would have to be cleaned up"
 		noHooks   = "there are no scripts around jobs yet"
@@ -136,7 +177,7 @@ func unsupported() []struct{ path, reason string } {
 		{"runner.set_act_env", "ACT is not set; envs can set it"},
 		{"runner.patch_actions", "actions run as they are published"},
 		{"runner.allocate_pty", "steps have no terminal, as on GitHub"},
-		{"runner.default_image", noDocker},
+		{"runner.default_image", "a label of the kind name:docker://image names its image"},
 		{"runner.tool_cache_mode", "every job has a tool cache of its own"},
 		{"runner.post_task_script", noHooks},
 		{"runner.post_task_script_timeout", noHooks},
@@ -155,20 +196,9 @@ func unsupported() []struct{ path, reason string } {
 		{"cache.repo_size_limit", noCache},
 		{"cache.size_limit", noCache},
 		{"cache.sweep_interval", noCache},
-		{"container.network", noDocker},
-		{"container.network_mode", noDocker},
-		{"container.network_create_options.*", noDocker},
-		{"container.privileged", noDocker},
-		{"container.options", noDocker},
-		{"container.workdir_parent", noDocker},
-		{"container.valid_volumes", noDocker},
-		{"container.docker_host", noDocker},
-		{"container.force_pull", noDocker},
-		{"container.force_rebuild", noDocker},
-		{"container.require_docker", noDocker},
-		{"container.docker_timeout", noDocker},
-		{"container.bind_workdir", noDocker},
-		{"container.service_ready_timeout", noDocker},
+		{"container.network_mode", "its new name is container.network"},
+		{"container.network_create_options.*", "a job's network is made with the engine's defaults"},
+		{"container.force_rebuild", "an action's image is built again whenever what it is built from has changed"},
 		{"kubernetes.*", noKube},
 		{"health_check.*", "there are no admission checks yet"},
 	}
@@ -195,6 +225,35 @@ func address(s string) error {
 func webURL(s string) error {
 	if s != "" && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return fmt.Errorf("%q is no address of a web server: expected http://… or https://…", Redact(s))
+	}
+	return nil
+}
+
+// engineHost takes "-" as act_runner does: look for it, and keep it from jobs.
+func engineHost(s string) error {
+	if s != "" && s != "-" && !strings.Contains(s, "://") {
+		return fmt.Errorf("%q is no address of a container engine: expected unix:///PATH or tcp://HOST:PORT", s)
+	}
+	return nil
+}
+
+func number(s string) error {
+	if n, err := strconv.ParseFloat(s, 64); s != "" && (err != nil || !(n > 0 && n <= 10000)) {
+		return fmt.Errorf("%q is no number of CPUs: expected one above 0, like 2 or 1.5", s)
+	}
+	return nil
+}
+
+func size(s string) error {
+	if n, err := units.RAMInBytes(s); s != "" && (err != nil || n <= 0) {
+		return fmt.Errorf("%q is no size: expected one like 512m or 4g", s)
+	}
+	return nil
+}
+
+func glob(s string) error {
+	if !doublestar.ValidatePattern(s) {
+		return fmt.Errorf("%q is no pattern: expected the name of a volume or a path, with * and ** where need be", s)
 	}
 	return nil
 }
