@@ -1,14 +1,12 @@
 package container
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -18,7 +16,6 @@ import (
 	"github.com/moby/moby/client"
 
 	"otelrunner/sandbox"
-	"otelrunner/sandbox/staging"
 )
 
 type authConfig = registry.AuthConfig
@@ -32,13 +29,14 @@ const actionRepository = reserved + "action"
 // for later jobs.
 func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (image.InspectResponse, error) {
 	p := j.provider
-	entries, err := staging.Walk(ctx, b.Context)
+	source, err := j.buildContext(ctx, b)
 	if err != nil {
 		return image.InspectResponse{}, fmt.Errorf("read the action's folder: %w", err)
 	}
+	defer source.close()
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q\n", b.Dockerfile)
-	if err := writeContext(sum, b.Context, entries); err != nil {
+	if err := source.write(sum); err != nil {
 		return image.InspectResponse{}, fmt.Errorf("read the action's folder: %w", err)
 	}
 	tag := actionRepository + ":" + hex.EncodeToString(sum.Sum(nil))[:40]
@@ -49,7 +47,7 @@ func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (im
 	if !errdefs.IsNotFound(err) {
 		return image.InspectResponse{}, p.engine.sentence(ctx, "look for the action's image", err)
 	}
-	if err := j.buildNow(ctx, b, entries, tag, log); err != nil {
+	if err := j.buildNow(ctx, b.Dockerfile, source, tag, log); err != nil {
 		return image.InspectResponse{}, err
 	}
 	if found, err = p.engine.ImageInspect(ctx, tag); err != nil {
@@ -58,7 +56,7 @@ func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (im
 	return found.InspectResponse, nil
 }
 
-func (j *job) buildNow(ctx context.Context, b *sandbox.Build, entries []staging.Entry, tag string, log func(string)) error {
+func (j *job) buildNow(ctx context.Context, dockerfile string, source buildContext, tag string, log func(string)) error {
 	p := j.provider
 	base, err := p.options.base()
 	if err != nil {
@@ -68,12 +66,12 @@ func (j *job) buildNow(ctx context.Context, b *sandbox.Build, entries []staging.
 	if err != nil {
 		return err
 	}
-	log("Building the action's image from " + b.Dockerfile)
+	log("Building the action's image from " + dockerfile)
 	packed, packer := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = packer.CloseWithError(writeContext(packer, b.Context, entries)) // it returns nil
+		_ = packer.CloseWithError(source.write(packer)) // it returns nil
 	}()
 	defer func() {
 		_ = packed.Close() // it returns nil
@@ -81,7 +79,7 @@ func (j *job) buildNow(ctx context.Context, b *sandbox.Build, entries []staging.
 	}()
 	limits := base.host.Resources
 	options := client.ImageBuildOptions{
-		Tags: []string{tag}, Dockerfile: b.Dockerfile, Remove: true, ForceRemove: true, PullParent: p.options.Pull == PullAlways,
+		Tags: []string{tag}, Dockerfile: dockerfile, Remove: true, ForceRemove: true, PullParent: p.options.Pull == PullAlways,
 		Memory: limits.Memory, MemorySwap: limits.MemorySwap, CPUShares: limits.CPUShares, CPUSetCPUs: limits.CpusetCpus,
 		Ulimits: limits.Ulimits, AuthConfigs: auths,
 		Labels: map[string]string{labelPrefix + "action": "true"},
@@ -104,7 +102,7 @@ func (j *job) buildOutput(ctx context.Context, body io.Reader, log func(string))
 		var m jsonstream.Message
 		err := decoder.Decode(&m)
 		switch {
-		case err == io.EOF: //nolint:errorlint // as a Decoder returns it
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return j.provider.engine.sentence(ctx, "build the action's image", err)
@@ -117,40 +115,4 @@ func (j *job) buildOutput(ctx context.Context, body io.Reader, log func(string))
 			}
 		}
 	}
-}
-
-// writeContext packs a folder: the same files give the same bytes.
-func writeContext(to io.Writer, tree fs.FS, entries []staging.Entry) error {
-	w := tar.NewWriter(to)
-	for _, e := range entries {
-		h := tar.Header{Name: e.Path, Mode: int64(e.Mode.Perm())}
-		switch {
-		case e.Mode.IsDir():
-			h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
-		case e.Mode&fs.ModeSymlink != 0:
-			h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
-		default:
-			h.Typeflag, h.Size = tar.TypeReg, e.Size
-		}
-		if err := w.WriteHeader(&h); err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if err := writeFile(w, tree, e.Path); err != nil {
-			return err
-		}
-	}
-	return w.Close()
-}
-
-func writeFile(to io.Writer, tree fs.FS, name string) error {
-	file, err := tree.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	_, err = io.Copy(to, file)
-	return err
 }

@@ -364,6 +364,32 @@ func TestRunContainer(t *testing.T) {
 			t.Errorf("built %d times", n)
 		}
 	})
+	t.Run("dockerfile of the workspace", func(t *testing.T) {
+		sh(t, s, "mkdir -p act/ion; echo hello > act/ion/data; ln -s data act/ion/link; mkfifo act/ion/pipe; printf 'FROM "+busybox+"\nCOPY . /it\nENTRYPOINT [\"cat\", \"/it/link\"]\n' > act/ion/Dockerfile")
+		source := sandbox.ImageSource{Build: &sandbox.Build{Dir: "act/ion", Dockerfile: "Dockerfile"}}
+		first, err := runner.PrepareImage(t.Context(), source, log.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if res, err := runner.RunContainer(t.Context(), &sandbox.ContainerCommand{Image: first, Command: sandbox.Command{Stdout: &out}}); err != nil || res.ExitCode != 0 {
+			t.Fatal(res, err)
+		}
+		same(t, "output", out.String(), "hello\n")
+		sh(t, s, "touch act/ion/data")
+		if again, err := runner.PrepareImage(t.Context(), source, log.log); err != nil || again != first {
+			t.Errorf("the same files: %s and %s, %v", first, again, err)
+		}
+		sh(t, s, "echo other > act/ion/data")
+		if again, err := runner.PrepareImage(t.Context(), source, log.log); err != nil || again == first {
+			t.Errorf("other files: %s and %s, %v", first, again, err)
+		}
+		source.Build.Dir = "not/here"
+		if _, err := runner.PrepareImage(t.Context(), source, log.log); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a folder that is not there: %v", err)
+		}
+		sh(t, s, "rm -r act")
+	})
 	t.Run("dockerfile that fails", func(t *testing.T) {
 		_, err := runner.PrepareImage(t.Context(), sandbox.ImageSource{Build: &sandbox.Build{Dockerfile: "Dockerfile",
 			Context: fstest.MapFS{"Dockerfile": {Data: []byte("FROM " + busybox + "\nRUN echo going down; exit 7\n")}}}}, log.log)

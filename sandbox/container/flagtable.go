@@ -122,17 +122,17 @@ func (s *settings) health() *container.HealthConfig {
 
 // addOperatorFlags adds what opens the sandbox or shapes its walls.
 func addOperatorFlags(f map[string]flag) {
-	any := regexp.MustCompile(`^[^\s]+$`)
+	word := regexp.MustCompile(`^[^\s]+$`)
 	f["privileged"] = flag{scope: operator, isSwitch: true, set: func(s *settings, v string) error {
 		s.host.Privileged = v == "true"
 		return nil
 	}}
 	f["cap-add"] = flag{scope: operator, set: matching(capability, func(s *settings, v string) { s.host.CapAdd = append(s.host.CapAdd, v) })}
 	f["group-add"] = flag{scope: operator, set: matching(userName, func(s *settings, v string) { s.host.GroupAdd = append(s.host.GroupAdd, v) })}
-	f["runtime"] = flag{scope: operator, set: matching(any, func(s *settings, v string) { s.host.Runtime = v })}
-	f["ipc"] = flag{scope: operator, set: matching(any, func(s *settings, v string) { s.host.IpcMode = container.IpcMode(v) })}
-	f["userns"] = flag{scope: operator, set: matching(any, func(s *settings, v string) { s.host.UsernsMode = container.UsernsMode(v) })}
-	f["cgroupns"] = flag{scope: operator, set: matching(any, func(s *settings, v string) { s.host.CgroupnsMode = container.CgroupnsMode(v) })}
+	f["runtime"] = flag{scope: operator, set: matching(word, func(s *settings, v string) { s.host.Runtime = v })}
+	f["ipc"] = flag{scope: operator, set: matching(word, func(s *settings, v string) { s.host.IpcMode = container.IpcMode(v) })}
+	f["userns"] = flag{scope: operator, set: matching(word, func(s *settings, v string) { s.host.UsernsMode = container.UsernsMode(v) })}
+	f["cgroupns"] = flag{scope: operator, set: matching(word, func(s *settings, v string) { s.host.CgroupnsMode = container.CgroupnsMode(v) })}
 	f["oom-score-adj"] = flag{scope: operator, set: number(func(s *settings, n int64) { s.host.OomScoreAdj = int(n) }, -1000, 1000)}
 	f["sysctl"] = flag{scope: operator, set: pair(func(s *settings) *map[string]string { return &s.host.Sysctls })}
 	f["storage-opt"] = flag{scope: operator, set: pair(func(s *settings) *map[string]string { return &s.host.StorageOpt })}

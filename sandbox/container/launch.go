@@ -185,7 +185,7 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 	case err != nil && gone(err):
 		return fmt.Errorf("%s was removed while the job ran, by something other than this runner: %w", r.what, cause)
 	case err != nil:
-		return nil
+		return fmt.Errorf("%w (and the engine does not say why: %w)", cause, err)
 	}
 	state := found.Container.State
 	errors := strings.TrimSpace(r.attached.errors.String())

@@ -189,9 +189,9 @@ func (o *Options) policy(host string) volumePolicy {
 // resolveHere follows links on this machine. What is not there has none: the
 // engine makes or refuses it, or the runner is in a container with other files.
 func resolveHere(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
+	followed, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return path, nil
 	}
-	return real, err
+	return followed, err
 }

@@ -21,9 +21,9 @@ func publish(text string, exposed network.PortSet, bound network.PortMap) error 
 		return fmt.Errorf("port %q: want HOST:CONTAINER or CONTAINER: %w", text, err)
 	}
 	binding := network.PortBinding{}
-	rest, host := "", ""
+	host := ""
 	if i := strings.LastIndex(text, ":"); i >= 0 {
-		rest = text[:i]
+		rest := text[:i]
 		host = rest
 		if j := strings.LastIndex(rest, ":"); j >= 0 {
 			host = rest[j+1:]

@@ -70,11 +70,11 @@ func (p volumePolicy) volume(text string) (mount.Mount, error) {
 	if err := p.check(text, m); err != nil || p.all || p.resolve == nil || m.Type != mount.TypeBind {
 		return m, err
 	}
-	real, err := p.resolve(m.Source)
+	followed, err := p.resolve(m.Source)
 	if err != nil {
 		return m, fmt.Errorf("volume %q: find it on the runner's machine: %w", text, err)
 	}
-	m.Source = real
+	m.Source = followed
 	return m, p.check(text, m)
 }
 
