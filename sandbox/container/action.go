@@ -129,7 +129,7 @@ func (j *job) startAction(ctx context.Context, img image.InspectResponse) (*runn
 	j.mu.Unlock()
 	return j.provider.start(ctx, place{
 		name: name, what: "the action's container", image: img, settings: base, network: "container:" + j.main.id,
-		labels: j.provider.labels(first(j.standby, j.spec.ID), j.spec.Owner), arch: *j.provider.engine.arch.Load(), from: j.main.id,
+		labels: j.provider.labels(first(j.standby, j.spec.ID), j.spec.Owner), arch: j.arch, from: j.main.id,
 		prepare: func(ctx context.Context, id string) error { return j.linkWorkspace(ctx, id) },
 	})
 }

@@ -29,6 +29,7 @@ type job struct {
 	provider *Provider
 	spec     sandbox.Spec
 	image    image.InspectResponse
+	arch     string // the engine's, by Go's name
 	main     *running
 	network  string // to be removed with the job; "" when it is not the job's own
 	standby  string // the label of a container that was kept ready, and its things

@@ -124,6 +124,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 	if o.arch, err = p.engine.reach(ctx, spec.Log); err != nil {
 		return nil, err
 	}
+	o.job.arch = o.arch
 	if err := o.make(ctx); err != nil {
 		return nil, err
 	}
