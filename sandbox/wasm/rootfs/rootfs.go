@@ -338,3 +338,7 @@ func timeOf(ns int64) time.Time {
 	}
 	return time.Unix(0, ns)
 }
+
+// Sub is the file system of a folder: paths start there. Links may still lead to
+// all of f.
+func (f *FS) Sub(dir string) sys.FS { return &sub{f: f, dir: strings.Trim(dir, "/")} }

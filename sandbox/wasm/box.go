@@ -1,0 +1,123 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm/rootfs"
+)
+
+// box is the sandbox of one job.
+type box struct {
+	provider *Provider
+	slot     *slot
+	info     sandbox.Info
+	env      map[string]string
+	log      func(string)
+
+	root, tools *os.Root
+	files       *rootfs.FS // the guests' /, for the runner
+	toolFiles   *rootfs.FS
+
+	mu     sync.Mutex
+	staged map[string]*stagedTree
+}
+
+var _ sandbox.Sandbox = (*box)(nil)
+
+func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
+	root, err := os.OpenRoot(s.folder)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder of a WASM job: %w", err)
+	}
+	tools, err := os.OpenRoot(p.options.ToolCache)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the tools of the WASM sandbox: %w", err), root.Close())
+	}
+	workspace := path.Join(workFolder, workspaceName(spec.Repository))
+	free := rootfs.NewQuota(rootfs.Limits{})
+	b := &box{
+		provider: p, slot: s, root: root, tools: tools, log: spec.Log,
+		files: rootfs.New(root, free, false), toolFiles: rootfs.New(tools, free, true),
+		staged: map[string]*stagedTree{},
+		info: sandbox.Info{
+			Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
+			Workspace: workspace, Temp: tempFolder, ToolCache: toolFolder, Home: homeFolder, Name: "wasm",
+			Details: p.details(s.worker),
+		},
+	}
+	if b.log == nil {
+		b.log = func(string) {}
+	}
+	b.env = map[string]string{
+		"HOME": homeFolder, "TMPDIR": tmpFolder, "PATH": "/usr/local/bin:/usr/bin:/bin",
+		"USER": "runner", "LOGNAME": "runner", "HOSTNAME": "wasm",
+	}
+	maps.Copy(b.env, spec.Env)
+	if errno := b.files.Mkdir(workspace, 0o755); errno != 0 {
+		return nil, errors.Join(fmt.Errorf("make the workspace: %w", errno), root.Close(), tools.Close())
+	}
+	return b, nil
+}
+
+// details say what holds a guest, for the job's log.
+func (p *Provider) details(w *process) []string {
+	l := p.options.Limits
+	p.mu.Lock()
+	jail := slices.Clone(w.state.Jail)
+	if p.namespaces {
+		jail = append(jail, namespaceNames)
+	}
+	p.mu.Unlock()
+	inForce := "none"
+	if len(jail) > 0 {
+		inForce = strings.Join(jail, ", ")
+	}
+	lines := []string{
+		"Steps run as WebAssembly modules in a process of their own.",
+		"Jail: " + inForce,
+		fmt.Sprintf("Limits of a step: %v, %v of CPU time, %s of memory, %s of output, %d open files", l.Wall, l.CPU, rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
+		fmt.Sprintf("Limits of the job: %s on the disk in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
+		"Mounts: / (writable), " + toolFolder + " (read-only)",
+		"Network: none",
+	}
+	if len(w.state.Missing) > 0 {
+		lines = append(lines, "Missing: "+strings.Join(w.state.Missing, ", "))
+	}
+	if len(p.options.Toolbox) > 0 {
+		lines = append(lines, "Shell: module sha256:"+sumOf(p.options.Toolbox))
+	}
+	return lines
+}
+
+// Info describes the sandbox.
+func (b *box) Info() sandbox.Info { return b.info }
+
+// Close ends the worker and removes the job's folder.
+func (b *box) Close(context.Context) error {
+	return errors.Join(b.slot.remove(), b.root.Close(), b.tools.Close())
+}
+
+// abs makes a path of the interface absolute.
+func (b *box) abs(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return path.Clean(name)
+	}
+	return path.Join(b.info.Workspace, name)
+}
+
+// at is the file system and the path in it for an absolute path.
+func (b *box) at(name string) (*rootfs.FS, string) {
+	if name == toolFolder || strings.HasPrefix(name, toolFolder+"/") {
+		return b.toolFiles, strings.TrimPrefix(name, toolFolder)
+	}
+	return b.files, name
+}

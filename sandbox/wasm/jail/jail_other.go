@@ -1,0 +1,16 @@
+//go:build !linux
+
+package jail
+
+import (
+	"errors"
+	"runtime"
+)
+
+// Enter does nothing here: only Linux has the features.
+func Enter(r Rules) (Report, error) {
+	if r.Secure {
+		return Report{}, errors.New("the secure mode of the WASM sandbox needs Linux with Landlock, and this is " + runtime.GOOS + ": allow the weak sandbox, or run on Linux")
+	}
+	return Report{Missing: []string{"process jail (" + runtime.GOOS + " has none)"}}, nil
+}

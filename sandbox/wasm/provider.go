@@ -1,0 +1,390 @@
+// Package wasm runs steps as WebAssembly modules: without containers, without
+// programs of this machine, and without trust in what runs.
+//
+// # Processes
+//
+// wazero in the runner's own process is no boundary: a guest can stall or exhaust
+// the process. So each job has a worker, a process that is the runner executed
+// again with an empty environment and three pipes (package worker). It jails
+// itself before it reads a guest's byte (package jail), and the runner sets the
+// kernel's limits for each step, watches the clocks, and kills it. A worker that
+// was killed is replaced for the next step. One spare worker is kept ready.
+//
+// Modules are checked by package module in the runner, compiled in a process of
+// their own, and kept in a cache that workers only read.
+//
+// # Files
+//
+// Guests see one folder of this machine as / (package rootfs): the workspace in
+// /work/NAME, /temp, /tmp and /home, and /tools, which cannot be written. The
+// runner reads and writes there by the same rules, so that no symbolic link of a
+// guest leads it out.
+package wasm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm/rootfs"
+	"otelrunner/sandbox/wasm/wire"
+	"otelrunner/sandbox/wasm/worker"
+)
+
+// Options configure a Provider.
+type Options struct {
+	// Root is the folder for the jobs' folders and the cache; it is made where
+	// it is not there. Required.
+	Root string
+
+	// ToolCache is a folder of this machine that guests read as /tools; it is
+	// made where it is not there. Default: "tools" in Root.
+	ToolCache string
+
+	// Command starts a worker: a program that calls WorkerMain. Default: this
+	// program, with worker.Argument.
+	Command []string
+
+	// Toolbox is the module that is the shell and its commands; without it
+	// only modules of the job run. Commands are the names that it answers to,
+	// "sh" among them.
+	Toolbox  []byte
+	Commands []string
+
+	// Limits are for each step; a field that is 0 takes DefaultLimits.
+	Limits Limits
+
+	// Deterministic gives guests a clock and randomness that are the same in
+	// every run.
+	Deterministic bool
+
+	// Secure refuses to start a worker without Landlock.
+	Secure bool
+
+	// NoSpare keeps no worker ready.
+	NoSpare bool
+
+	// Log takes what an operator should know. nil discards it.
+	Log *slog.Logger
+}
+
+// Provider opens WASM sandboxes. It is safe for concurrent use; Close ends it.
+type Provider struct {
+	options Options
+	cache   *cache
+	spares  chan *slot // holds the spare
+	wg      sync.WaitGroup
+	ctx     context.Context //nolint:containedctx // ends what runs between jobs
+	stop    context.CancelFunc
+
+	launches chan func()
+
+	mu         sync.Mutex
+	namespaces bool
+	slots      int
+	closed     bool
+}
+
+var _ sandbox.Provider = (*Provider)(nil)
+
+// slot is a worker with the folder that it is jailed in.
+type slot struct {
+	folder string
+	worker *process
+}
+
+// WorkerMain is the whole program of a worker: main calls it, and exits with what
+// it returns, before it does anything else, where worker.Argument is its first
+// argument.
+func WorkerMain() int { return worker.Main() }
+
+// New makes the folders.
+// It starts nothing; the first job, or Warm, does.
+func New(o Options) (*Provider, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if len(o.Command) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find the runner's own program for WASM workers: %w", err)
+		}
+		o.Command = []string{self, worker.Argument}
+	}
+	o.Limits = o.Limits.Or(DefaultLimits())
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of the WASM sandbox: %w", err)
+	}
+	o.Root = root
+	if o.ToolCache == "" {
+		o.ToolCache = filepath.Join(root, "tools")
+	}
+	binary, err := hashFile(o.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("read the runner's own program (%s): %w", o.Command[0], err)
+	}
+	// Compiled code is this engine's, and this binary has the engine in it.
+	cacheDir := filepath.Join(root, "cache", binary[:16])
+	for _, dir := range []string{root, o.ToolCache, filepath.Join(root, "jobs"), cacheDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make a folder of the WASM sandbox: %w", err)
+		}
+	}
+	// This makes the folder in which the engine looks; workers cannot.
+	if _, err := wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
+		return nil, fmt.Errorf("make the cache of the WASM sandbox: %w", err)
+	}
+	p := &Provider{options: o, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.cache = &cache{dir: cacheDir, compile: p.compile}
+	p.wg.Go(p.launcher)
+	return p, nil
+}
+
+func hashFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err //nolint:wrapcheck // New says what was done
+	}
+	defer func() { _ = f.Close() }()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err //nolint:wrapcheck // as above
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// launcher starts processes from one thread that lives as long as the provider:
+// Linux ends a worker with the thread that has started it.
+func (p *Provider) launcher() {
+	runtime.LockOSThread()
+	for {
+		select {
+		case launch := <-p.launches:
+			launch()
+		case <-p.ctx.Done():
+			return // the thread ends too, and with it what it has started
+		}
+	}
+}
+
+// launch starts the process that make describes, without namespaces where the
+// system permits none.
+func (p *Provider) launch(command func(namespaces bool) *exec.Cmd) (*exec.Cmd, error) {
+	var cmd *exec.Cmd
+	err := errors.New("the WASM sandbox is closed")
+	done := make(chan struct{})
+	launch := func() {
+		defer close(done)
+		p.mu.Lock()
+		namespaces := p.namespaces
+		p.mu.Unlock()
+		cmd = command(namespaces)
+		if err = cmd.Start(); err == nil || !namespaces {
+			return
+		}
+		p.options.Log.Info("WASM workers run without namespaces of their own, as this system permits none", "error", err)
+		p.mu.Lock()
+		p.namespaces = false
+		p.mu.Unlock()
+		cmd = command(false)
+		err = cmd.Start()
+	}
+	select {
+	case p.launches <- launch:
+		<-done
+	case <-p.ctx.Done():
+	}
+	return cmd, err
+}
+
+// Warm compiles the toolbox, where that was not done, and starts the spare
+// worker; it returns when both are done.
+func (p *Provider) Warm(ctx context.Context) error {
+	s, err := p.newSlot(ctx)
+	if err != nil {
+		return err
+	}
+	p.keep(s)
+	return nil
+}
+
+// keep makes a slot the spare, or removes it where there is one.
+func (p *Provider) keep(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		select {
+		case p.spares <- s:
+			return
+		default:
+		}
+	}
+	if err := s.remove(); err != nil {
+		p.options.Log.Warn("a folder of the WASM sandbox is left", "error", err)
+	}
+}
+
+// Close ends the spare worker. The sandboxes must have been closed.
+func (p *Provider) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.stop()
+	p.wg.Wait()
+	select {
+	case s := <-p.spares:
+		return s.remove()
+	default:
+		return nil
+	}
+}
+
+// The guests' folders.
+const (
+	workFolder = "/work"
+	tempFolder = "/temp"
+	tmpFolder  = "/tmp"
+	homeFolder = "/home"
+	toolFolder = "/tools"
+)
+
+// newSlot makes a folder and a worker that is jailed in it.
+func (p *Provider) newSlot(ctx context.Context) (*slot, error) {
+	folder, err := os.MkdirTemp(filepath.Join(p.options.Root, "jobs"), "job-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for a WASM job: %w", err)
+	}
+	s := &slot{folder: folder}
+	for _, dir := range []string{workFolder, tempFolder, tmpFolder, homeFolder} {
+		if err := os.Mkdir(filepath.Join(folder, dir), 0o700); err != nil {
+			return nil, errors.Join(fmt.Errorf("make a folder for a WASM job: %w", err), s.remove())
+		}
+	}
+	if s.worker, err = p.newWorker(ctx, folder); err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	return s, nil
+}
+
+// newWorker starts a worker for a job's folder, with the toolbox loaded.
+func (p *Provider) newWorker(ctx context.Context, folder string) (*process, error) {
+	setup := wire.Setup{
+		Root:   folder,
+		Mounts: []wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}},
+		Cache:  p.cache.dir,
+	}
+	if len(p.options.Toolbox) > 0 {
+		l := p.options.Limits
+		l.ModuleSize = 0
+		v, err := p.cache.ensure(ctx, p.options.Toolbox, l)
+		if err != nil {
+			return nil, err
+		}
+		if v.Error != "" {
+			return nil, fmt.Errorf("load the shell of the WASM sandbox: %s", v.Error)
+		}
+		setup.Preload, setup.Sum = v.File, v.Sum
+	}
+	return p.start(ctx, setup)
+}
+
+// remove ends the worker and removes the folder, whatever a guest has put there.
+func (s *slot) remove() error {
+	if s.worker != nil {
+		s.worker.end()
+	}
+	root, err := os.OpenRoot(s.folder)
+	if err != nil {
+		return fmt.Errorf("remove the folder of a WASM job: %w", err)
+	}
+	err = rootfs.RemoveAll(root)
+	if err = errors.Join(err, root.Close()); err == nil {
+		err = os.Remove(s.folder)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the folder of a WASM job: %w", err)
+	}
+	return nil
+}
+
+// Open takes the spare worker, or starts one.
+func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := refuse(spec); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var s *slot
+	select {
+	case s = <-p.spares:
+		if s.worker.dead() {
+			_ = s.remove()
+			s = nil
+		}
+	default:
+	}
+	if s == nil {
+		var err error
+		if s, err = p.newSlot(ctx); err != nil {
+			return nil, err
+		}
+	}
+	b, err := newBox(p, s, spec)
+	if err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	if !p.options.NoSpare {
+		p.replenish()
+	}
+	return b, nil
+}
+
+// replenish starts the next spare in the background; Close waits for it.
+func (p *Provider) replenish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.wg.Go(func() {
+		if err := p.Warm(p.ctx); err != nil && p.ctx.Err() == nil {
+			p.options.Log.Warn("no spare WASM worker could be started", "error", err)
+		}
+	})
+}
+
+// refuse returns the sentence for what this sandbox cannot do.
+func refuse(spec sandbox.Spec) error {
+	switch {
+	case spec.Container != nil:
+		return fmt.Errorf("the job asks for a container (container: %s), and its label runs it in the WASM sandbox: use a label of the kind name:docker://image: %w", spec.Container.Image, sandbox.ErrUnsupported)
+	case len(spec.Services) > 0:
+		return fmt.Errorf("the job asks for services (%s), and its label runs it in the WASM sandbox: use a label of the kind name:docker://image: %w", spec.Services[0].Name, sandbox.ErrUnsupported)
+	}
+	return nil
+}
+
+// workspaceName is the last part of owner/name as a folder's name.
+func workspaceName(repository string) string {
+	name := path.Base(filepath.ToSlash(repository))
+	if name == "." || name == ".." || name == "/" || !filepath.IsLocal(name) {
+		return "workspace"
+	}
+	return name
+}

@@ -1,0 +1,343 @@
+package wasm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm/rootfs"
+	"otelrunner/sandbox/wasm/wire"
+	"otelrunner/sandbox/wasm/worker"
+)
+
+// Run runs one command to its end; see sandbox.Sandbox. A WebAssembly module
+// cannot be asked to end, so that Grace is not waited for.
+func (b *box) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, error) {
+	result := sandbox.Result{ExitCode: -1}
+	if ctx.Err() != nil {
+		return result, context.Cause(ctx)
+	}
+	err := b.WriteFiles(ctx, c.Files)
+	if err == nil {
+		err = b.runStep(ctx, c, &result)
+	}
+	var collectErr error
+	result.Collected, collectErr = b.collect(c)
+	removeErr := b.remove(c.Remove)
+	for _, later := range []error{collectErr, removeErr} {
+		if err == nil {
+			err = later
+		}
+	}
+	return result, err
+}
+
+func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.Result) error {
+	step, err := b.step(c)
+	if err != nil {
+		return err
+	}
+	if err := b.revive(ctx); err != nil {
+		return err
+	}
+	limits := b.provider.options.Limits
+	step.Limits = limits.wire()
+	if err := b.slot.worker.limit(limits); err != nil {
+		return err
+	}
+	x := &execution{
+		box: b, w: b.slot.worker, command: c, limits: limits, ctx: ctx, started: b.slot.worker.cpu(),
+		finished: make(chan struct{}),
+	}
+	out, err := x.run(step)
+	result.ExitCode = out.Exit
+	result.Usage = sandbox.Usage{CPU: out.CPU, PeakMemory: out.PeakMemory}
+	if out.Used || err != nil {
+		b.slot.worker.end()
+	}
+	b.report(out, c)
+	return err
+}
+
+// revive replaces a worker that is gone.
+func (b *box) revive(ctx context.Context) error {
+	if !b.slot.worker.dead() {
+		return nil
+	}
+	b.slot.worker.end()
+	w, err := b.provider.newWorker(ctx, b.slot.folder)
+	if err != nil {
+		return fmt.Errorf("replace the job's WASM worker: %w", err)
+	}
+	b.slot.worker = w
+	return nil
+}
+
+// step is a command as the worker gets it.
+func (b *box) step(c *sandbox.Command) (wire.Step, error) {
+	dir := b.info.Workspace
+	if c.Dir != "" {
+		dir = b.abs(c.Dir)
+	}
+	files, rest := b.at(dir)
+	if st, errno := files.Stat(rest); errno != 0 || !st.Mode.IsDir() {
+		return wire.Step{}, &sandbox.DirError{Dir: c.Dir}
+	}
+	if len(c.Args) == 0 {
+		return wire.Step{}, errors.New("run a command: it has no arguments, and its program is the first")
+	}
+	env := maps.Clone(b.env)
+	maps.Copy(env, c.Env)
+	if len(c.Path) > 0 {
+		env["PATH"] = strings.Join(append(slices.Clone(c.Path), env["PATH"]), ":")
+	}
+	env["PWD"] = dir
+	p, err := b.find(c.Args[0], dir, strings.Split(env["PATH"], ":"))
+	if err != nil {
+		return wire.Step{}, err
+	}
+	step := wire.Step{Args: slices.Clone(c.Args), Dir: dir, Deterministic: b.provider.options.Deterministic}
+	switch {
+	case p.module:
+		step.Module = p.path
+	case p.script:
+		step.Args = append([]string{"sh", p.path}, c.Args[1:]...)
+	}
+	if !p.module {
+		step.Args[0] = path.Base(step.Args[0])
+	}
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		// What WASI cannot carry a step does not get.
+		if entry := key + "=" + env[key]; key != "" && !strings.ContainsRune(entry, 0) && !strings.Contains(key, "=") {
+			step.Env = append(step.Env, entry)
+		}
+	}
+	if slices.ContainsFunc(step.Args, func(a string) bool { return strings.ContainsRune(a, 0) }) {
+		return wire.Step{}, errors.New("run a command: an argument has a NUL character")
+	}
+	return step, nil
+}
+
+// report says in the log what a step was denied, and what it trapped with.
+func (b *box) report(out wire.Outcome, c *sandbox.Command) {
+	if out.Trap != "" && c.Stderr != nil {
+		_, _ = fmt.Fprintf(c.Stderr, "%s: %s\n", worker.Plain(c.Args[0]), worker.Plain(out.Trap))
+	}
+	for _, line := range out.Denied[:min(len(out.Denied), maxDenied)] {
+		b.log("The sandbox has denied: " + worker.Plain(line))
+	}
+}
+
+const maxDenied = 20
+
+// execution is one step on the runner's side: a reader of the worker's frames,
+// and the clocks.
+type execution struct {
+	box      *box
+	w        *process
+	command  *sandbox.Command
+	limits   Limits
+	ctx      context.Context //nolint:containedctx // of one call of Run
+	started  time.Duration   // the worker's CPU time
+	output   atomic.Int64
+	finished chan struct{}
+
+	mu     sync.Mutex
+	reason error // why it was killed
+	out    wire.Outcome
+	err    error // of the frames
+}
+
+// stuckTime is how long Run waits for a Writer after the worker was killed.
+const stuckTime = 300 * time.Millisecond
+
+// cpuTick is how often the CPU time is looked at.
+const cpuTick = 50 * time.Millisecond
+
+// run runs a step to its end.
+func (x *execution) run(step wire.Step) (wire.Outcome, error) {
+	if err := x.w.conn.SendJSON(wire.Run, step); err != nil {
+		<-x.w.exited
+		return wire.Outcome{Exit: -1}, fmt.Errorf("run a command: the WASM worker is gone: %w", err)
+	}
+	go x.frames()
+	wall := time.NewTimer(x.limits.Wall)
+	defer wall.Stop()
+	tick := time.NewTicker(cpuTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-x.finished:
+			return x.outcome()
+		case <-x.ctx.Done():
+			return x.abort(context.Cause(x.ctx))
+		case <-wall.C:
+			return x.abort(&sandbox.LimitError{Limit: "time", Text: fmt.Sprintf("time limit of %v reached", x.limits.Wall)})
+		case <-tick.C:
+			if x.w.cpu()-x.started > x.limits.CPU {
+				return x.abort(x.cpuError())
+			}
+		}
+	}
+}
+
+func (x *execution) cpuError() error {
+	return &sandbox.LimitError{Limit: "cpu", Text: fmt.Sprintf("CPU limit of %v reached", x.limits.CPU)}
+}
+
+// abort kills the worker. A Writer that does not return is left behind: its
+// goroutine ends with it, and gives it no more.
+func (x *execution) abort(reason error) (wire.Outcome, error) {
+	x.fail(reason)
+	<-x.w.exited
+	timer := time.NewTimer(stuckTime)
+	defer timer.Stop()
+	select {
+	case <-x.finished:
+	case <-timer.C:
+	}
+	return wire.Outcome{Exit: 128 + 9, CPU: x.used()}, x.failure()
+}
+
+// fail kills the worker for a reason; the first one counts.
+func (x *execution) fail(reason error) {
+	x.mu.Lock()
+	if x.reason == nil {
+		x.reason = reason
+	}
+	x.mu.Unlock()
+	x.w.kill()
+}
+
+func (x *execution) failure() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.reason
+}
+
+// used is the CPU time of a worker that is gone.
+func (x *execution) used() time.Duration {
+	if !x.w.dead() {
+		return 0
+	}
+	s := x.w.cmd.ProcessState
+	return max(0, s.UserTime()+s.SystemTime()-x.started)
+}
+
+// outcome is the end that the worker has told, or died with.
+func (x *execution) outcome() (wire.Outcome, error) {
+	if err := x.failure(); err != nil {
+		<-x.w.exited
+		return wire.Outcome{Exit: 128 + 9, CPU: x.used()}, err
+	}
+	if x.err == nil {
+		return x.told()
+	}
+	x.w.kill()
+	<-x.w.exited
+	out := wire.Outcome{Exit: 128 + 9, CPU: x.used()}
+	switch {
+	case x.w.cpuLimitHit():
+		return out, x.cpuError()
+	case x.w.last.outOfMemory():
+		return out, x.memoryError()
+	}
+	said := worker.Plain(x.w.last.String())
+	return out, fmt.Errorf("the WASM worker ended while the command ran (%v): the next command gets a new one: %w: %s", x.w.cmd.ProcessState, x.err, said)
+}
+
+func (x *execution) memoryError() error {
+	return &sandbox.LimitError{Limit: "memory", Text: fmt.Sprintf("memory limit of %s reached", rootfs.Size(x.limits.Memory))}
+}
+
+func (x *execution) told() (wire.Outcome, error) {
+	switch out := x.out; {
+	case out.Refused != "":
+		return out, &sandbox.NotFoundError{Name: x.command.Args[0], Hint: worker.Plain(out.Refused)}
+	case out.Limit != "":
+		return out, &sandbox.LimitError{Limit: out.Limit, Text: worker.Plain(out.LimitText)}
+	}
+	return x.out, nil
+}
+
+// frames does what the worker asks for until the step's end.
+func (x *execution) frames() {
+	defer close(x.finished)
+	for {
+		kind, payload, err := x.w.conn.Receive(x.limits.ModuleSize)
+		if err == nil && kind == wire.Done {
+			x.err = json.Unmarshal(payload, &x.out)
+			return
+		}
+		if err == nil {
+			err = x.frame(kind, payload)
+		}
+		if err != nil {
+			x.err = err
+			return
+		}
+	}
+}
+
+func (x *execution) frame(kind wire.Kind, payload []byte) error {
+	switch kind {
+	case wire.Stdout, wire.Stderr:
+		return x.write(kind, payload)
+	case wire.WantStdin:
+		return x.w.conn.Send(wire.Stdin, x.read())
+	case wire.WantModule:
+		v, err := x.box.provider.cache.ensure(x.ctx, payload, x.limits)
+		if err != nil {
+			x.fail(err)
+			return err
+		}
+		return x.w.conn.SendJSON(wire.Module, v)
+	}
+	return fmt.Errorf("a frame of the unknown kind %d", kind)
+}
+
+func (x *execution) write(kind wire.Kind, payload []byte) error {
+	if x.output.Add(int64(len(payload))) > x.limits.Output {
+		err := &sandbox.LimitError{Limit: "output", Text: fmt.Sprintf("output limit of %s reached", rootfs.Size(x.limits.Output))}
+		x.fail(err)
+		return err
+	}
+	to := x.command.Stdout
+	if kind == wire.Stderr {
+		to = x.command.Stderr
+	}
+	if to != nil && x.failure() == nil {
+		_, _ = to.Write(payload) // the contract: errors are ignored
+	}
+	return nil
+}
+
+// read is the next piece of the command's stdin; none at its end.
+func (x *execution) read() []byte {
+	if x.command.Stdin == nil {
+		return nil
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := x.command.Stdin.Read(buf)
+		if n > 0 {
+			return buf[:n]
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				x.box.log("The command's input has ended early: " + err.Error())
+			}
+			return nil
+		}
+	}
+}
