@@ -21,9 +21,10 @@ func (j *jobRun) prepareActions() error {
 	j.rows.group("Actions")
 	defer j.rows.endGroup()
 	ctx := j.life.soft
+	actions, named := j.actionsOf(), j.stepImages(uses) // both are made here, before anything is shared
 	var wg sync.WaitGroup
-	wg.Go(func() { j.prepareImages(ctx, j.stepImages(uses)) }) // what goes wrong is told below
-	err := j.actionsOf().Prepare(ctx, uses)
+	wg.Go(func() { j.prepareImages(ctx, named) }) // what goes wrong is told below
+	err := actions.Prepare(ctx, uses)
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
