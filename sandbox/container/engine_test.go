@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -133,9 +135,23 @@ func (l *laboratory) importImage(ctx context.Context, name string, archive io.Re
 	return err
 }
 
+// used says that there is something to clear.
+var used atomic.Bool
+
+// clear removes what all tests shared. What is in use, by another test program,
+// stays.
+func (l *laboratory) clear() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	sum := sha256.Sum256(l.helper)
+	_, _ = l.engine.VolumeRemove(ctx, "otelrunner-helper-"+hex.EncodeToString(sum[:8]), client.VolumeRemoveOptions{})
+	_, _ = l.engine.ImageRemove(ctx, busybox, client.ImageRemoveOptions{PruneChildren: true})
+}
+
 // engine returns the laboratory, or skips.
 func engine(t testing.TB) *laboratory {
 	t.Helper()
+	used.Store(true)
 	l, err := lab()
 	if err != nil {
 		if os.Getenv(mustHaveDocker) != "" {

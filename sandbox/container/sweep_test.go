@@ -23,7 +23,13 @@ func TestMain(m *testing.M) {
 		die(runner)
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if used.Load() {
+		if l, err := lab(); err == nil {
+			l.clear()
+		}
+	}
+	os.Exit(code)
 }
 
 func die(runner string) {
