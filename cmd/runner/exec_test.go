@@ -176,6 +176,37 @@ func TestExecResults(t *testing.T) {
 	}
 }
 
+func TestExecParallel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	// Each job waits for the other's file: alone they would wait for ever.
+	r.write("wf.yml", "on: push\njobs:\n"+
+		"  a:\n    runs-on: linux\n    timeout-minutes: 1\n    steps: [{run: 'touch $D/a; until test -e $D/b; do sleep 0.01; done; echo a is done'}]\n"+
+		"  b:\n    runs-on: linux\n    timeout-minutes: 1\n    steps: [{run: 'touch $D/b; until test -e $D/a; do sleep 0.01; done; echo b is done'}]\n")
+	stdout, stderr, code := r.run("exec", "wf.yml", "--parallel", "2", "--env", "D="+t.TempDir())
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	contains(t, "the output", stdout, "a |   │ a is done", "b |   │ b is done", "a | ✓ a: success", "✓ b  success")
+	if _, stderr, code := r.run("exec", "wf.yml", "--parallel", "0"); code != 2 || !strings.Contains(stderr, "--parallel 0: expected 1 or more") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+func TestExecWorkdir(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write("wf.yml", "on: push\njobs:\n  a:\n    runs-on: linux\n    steps: [{run: ls}]\n")
+	r.write("elsewhere/file.txt", "x")
+	stdout, _, code := r.run("exec", "wf.yml", "--workdir", "elsewhere")
+	if code != 0 || !strings.Contains(stdout, "│ file.txt") || strings.Contains(stdout, "│ wf.yml") {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+	if _, stderr, code := r.run("exec", "wf.yml", "--workdir", "missing"); code != 2 || !strings.Contains(stderr, "there is no such folder") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
 func TestExecInterrupt(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

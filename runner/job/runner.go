@@ -121,7 +121,7 @@ func (j *jobRun) whole(ctx context.Context, cancel <-chan struct{}) task.Result 
 		return task.Failure
 	}
 	if !run {
-		j.rows.printf("The job is skipped: its condition does not hold: %s", j.job.If)
+		j.rows.printf("The job is skipped: %s", j.whySkipped())
 		j.skipSteps()
 		return task.Skipped
 	}
@@ -155,6 +155,22 @@ func (j *jobRun) decide() (run bool, err error) {
 	}
 	j.timeout, err = j.jobTimeout()
 	return run, err
+}
+
+// whySkipped says what keeps the job from running: without a condition of its
+// own, it is the jobs that it needs.
+func (j *jobRun) whySkipped() string {
+	if j.job.If != "" {
+		return "its condition does not hold: " + j.job.If
+	}
+	verbs := map[task.Result]string{task.Failure: " failed", task.Cancelled: " was cancelled", task.Skipped: " was skipped"}
+	var list []string
+	for _, id := range sortedKeys(j.task.Needs) {
+		if verb := verbs[j.task.Needs[id].Result]; verb != "" {
+			list = append(list, id+verb)
+		}
+	}
+	return "needs " + strings.Join(list, ", ")
 }
 
 func (j *jobRun) tellSetUp(err error) {
