@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/benhoyt/goawk/interp"
@@ -19,7 +20,7 @@ func languageTools() []*tool.Tool {
 	return []*tool.Tool{
 		{Name: "awk", Aliases: []string{"gawk", "mawk", "nawk"}, Usage: "[-F FS] [-v VAR=VALUE]... {PROGRAM | -f FILE} [FILE]...", Short: "process lines by a program", Posix: true, Run: runAwk,
 			Options: []tool.Option{{Short: 'F', Long: "field-separator", Arg: "FS", Help: "what separates fields"}, {Short: 'v', Long: "assign", Arg: "VAR=VALUE", Help: "set a variable"}, {Short: 'f', Long: "file", Arg: "FILE", Help: "the program is in FILE"}, {Long: "csv", Help: "input is CSV"}},
-			Notes:   []string{"POSIX awk; regular expressions are RE2's; no system(), no pipes, no gawk functions beyond POSIX."}},
+			Notes:   []string{"POSIX awk; regular expressions are RE2's; no system(), no pipes, no gawk functions beyond POSIX; it does not see process substitutions."}},
 		{Name: "jq", Usage: "[OPTION]... FILTER [FILE]...", Short: "process JSON", Raw: true, Run: runJq,
 			Notes: []string{"Options: -r -j -a -c -n -e -s -S -R -M -C --tab --indent N --arg K V --argjson K V --slurpfile K F --rawfile K F --args --jsonargs -f FILE. The language is gojq's: jq 1.7 with integers of any size."}},
 	}
@@ -55,7 +56,7 @@ func runAwk(c *tool.Call) int {
 	}
 	config := &interp.Config{
 		Stdin: c.Stdin, Output: c.Out, Error: c.Stderr, Argv0: c.Name, NoExec: true,
-		Environ: []string{}, NoFileReads: true, NoFileWrites: true,
+		Environ: []string{},
 	}
 	for _, e := range c.Env {
 		k, v, _ := strings.Cut(e, "=")
@@ -79,31 +80,19 @@ func runAwk(c *tool.Call) int {
 		}
 		config.Vars = append(config.Vars, name, value)
 	}
-	// The interpreter opens files by itself, in the process's directory; give
-	// it absolute names, and read what only the shell knows for it.
-	for _, f := range files {
-		if name, _, ok := strings.Cut(f, "="); ok && isName(name) || f == "-" {
-			config.Args = append(config.Args, f)
-			continue
-		}
-		config.Args = append(config.Args, c.Path(f))
+	// The interpreter opens files by itself, relative to the process's
+	// directory. Nothing else in this process depends on that.
+	if err := os.Chdir(c.Dir); err != nil {
+		c.FileError(c.Dir, err)
+		return 2
 	}
-	config.NoFileReads, config.NoFileWrites = false, false
+	config.Args = files
 	status, err := interp.ExecProgram(prog, config)
 	if err != nil {
 		c.Errorf("%v", err)
 		return 2
 	}
 	return status
-}
-
-func isName(s string) bool {
-	for i, r := range s {
-		if r != '_' && !(r|0x20 >= 'a' && r|0x20 <= 'z') && !(i > 0 && r >= '0' && r <= '9') {
-			return false
-		}
-	}
-	return s != ""
 }
 
 type jqOptions struct {
