@@ -171,10 +171,10 @@ func print(fd, at, size int32) []byte {
 // exit ends with the value on the stack.
 func exit(status ...[]byte) []byte { return w.Cat(append(status, w.Call(fExit))...) }
 
-// openat opens the path in memory below / (fd 3) or . (fd 4), writes the new
+// openat opens the path in memory below a preopen (/ is 3), writes the new
 // descriptor to address 16, and leaves the errno.
 func openat(fd, at, size, flags int32, rights int64) []byte {
-	return w.Cat(w.Const(fd), w.Const(0), w.Const(at), w.Const(size), w.Const(flags), w.Const64(rights), w.Const64(0), w.Const(0), w.Const(16), w.Call(fOpen))
+	return w.Cat(w.Const(fd), w.Const(1), w.Const(at), w.Const(size), w.Const(flags), w.Const64(rights), w.Const64(0), w.Const(0), w.Const(16), w.Call(fOpen))
 }
 
 const (

@@ -8,11 +8,12 @@ import (
 	wsys "github.com/tetratelabs/wazero/sys"
 )
 
-// sub starts paths in a folder of f: the preopened "." of a guest.
+// sub starts paths in a folder of f: the / of a guest of wasi-libc.
 //
-// wasi-libc strips the leading slash of absolute paths and takes "." for their
-// start where no longer preopen fits. So a name whose first part is not in the
-// folder, and is at the top of f, is meant absolutely.
+// wasi-libc strips the leading slash of absolute paths, so that they look like
+// relative ones here. A name whose first part is not in the folder, and is a
+// folder at the top of f, is meant absolutely; every other one starts in the
+// folder.
 type sub struct {
 	f   *FS
 	dir string

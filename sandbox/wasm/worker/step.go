@@ -186,7 +186,7 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 		WithStdin(&killable{i: i, r: i.stdin}).
 		WithStdout(&killable{i: i, w: i.stdout}).
 		WithStderr(&killable{i: i, w: i.stderr}).
-		WithFSConfig(i.run.w.fsConfig(i.dir)).
+		WithFSConfig(i.run.w.fsConfig(i.dir, m.ofGo)).
 		WithOsyield(runtime.Gosched)
 	for _, e := range i.env {
 		key, value, _ := strings.Cut(e, "=")

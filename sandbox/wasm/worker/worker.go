@@ -5,6 +5,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"sync"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental/sys"
 	"github.com/tetratelabs/wazero/experimental/sysfs"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
@@ -70,6 +72,7 @@ type mount struct {
 type loaded struct {
 	sum      string
 	compiled wazero.CompiledModule
+	ofGo     bool // made by the Go compiler
 }
 
 func serve(conn *wire.Conn) error {
@@ -183,7 +186,9 @@ func (w *worker) load(ctx context.Context, file, sum string) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load a compiled module: %w", err)
 	}
-	return &loaded{sum: sum, compiled: compiled}, nil
+	// Go's linker puts its build id first.
+	ofGo := bytes.Contains(data[:min(len(data), 64)], []byte("go:buildid"))
+	return &loaded{sum: sum, compiled: compiled, ofGo: ofGo}, nil
 }
 
 // loop does what the runner says until it closes the pipe.
@@ -260,17 +265,19 @@ func (w *worker) compile(data []byte) (out wire.Outcome) {
 	return out
 }
 
-// fsConfig mounts the guests' file system: / and what lies in it, and . for the
-// folder where a program starts.
-func (w *worker) fsConfig(dir string) wazero.FSConfig {
+// fsConfig mounts the guests' file system. Programs of Go know the folder where
+// they start from PWD and use absolute paths; those of wasi-libc have no such
+// folder, so that their / gets one (see rootfs.FS.Sub).
+func (w *worker) fsConfig(dir string, ofGo bool) wazero.FSConfig {
 	config := wazero.NewFSConfig().(sysfs.FSConfig) //nolint:forcetypeassert,errcheck // documented
 	var out wazero.FSConfig
 	for _, m := range w.mounts {
-		out = config.WithSysFSMount(m.fs, m.guest)
+		var fs sys.FS = m.fs
+		if at, name, ok := w.lookup(dir); ok && at == m.fs && m.guest == "/" && !ofGo {
+			fs = m.fs.Sub(name)
+		}
+		out = config.WithSysFSMount(fs, m.guest)
 		config = out.(sysfs.FSConfig) //nolint:forcetypeassert,errcheck // the same type
-	}
-	if at, name, ok := w.lookup(dir); ok {
-		out = config.WithSysFSMount(at.Sub(name), ".")
 	}
 	return out
 }
