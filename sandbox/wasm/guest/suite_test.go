@@ -1,0 +1,141 @@
+//go:build patched
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"otelrunner/sandbox/wasm/guest/shell"
+	"otelrunner/sandbox/wasm/guest/tool"
+	"otelrunner/sandbox/wasm/guest/tools"
+)
+
+var (
+	update = flag.Bool("update", false, "write what bash and the system's tools print as the expected output")
+	module = flag.String("module", "", "command that runs the suite's scripts instead of this process, e.g. a WASI runtime with toolbox.wasm")
+)
+
+// environ is what both shells see.
+func environ(dir string) []string {
+	return []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "PWD=" + dir, "TMPDIR=" + dir, "LC_ALL=C.UTF-8", "TZ=UTC"}
+}
+
+// outcome is what a script is judged by: standard output and exit status.
+func outcome(stdout []byte, status int) string { return fmt.Sprintf("%sexit %d\n", stdout, status) }
+
+func runBash(t *testing.T, script string) string {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", script)
+	cmd.Dir, cmd.Env = dir, environ(dir)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return outcome(out, cmd.ProcessState.ExitCode())
+}
+
+func runOurs(t *testing.T, script string) string {
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	status := 0
+	if *module != "" {
+		args := strings.Fields(strings.NewReplacer("DIR", dir, "SCRIPTS", filepath.Dir(script)).Replace(*module))
+		cmd := exec.CommandContext(t.Context(), args[0], append(args[1:], "bash", script)...)
+		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environ(dir), &out, &errs
+		_ = cmd.Run()
+		status = cmd.ProcessState.ExitCode()
+	} else {
+		done := make(chan int, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		go func() {
+			sh := shell.New(tools.All(), nil)
+			done <- sh.Main(ctx, []string{"bash", script}, tool.Streams{
+				Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Dir: dir, Env: environ(dir),
+			})
+		}()
+		select {
+		case status = <-done:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the script does not end")
+		}
+	}
+	if t.Failed() || testing.Verbose() {
+		t.Logf("stderr: %s", errs.String())
+	}
+	return outcome(out.Bytes(), status)
+}
+
+func scripts(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob("testdata/scripts/*.sh")
+	if err != nil || len(list) < 120 {
+		t.Fatalf("%d scripts: %v", len(list), err)
+	}
+	return list
+}
+
+// TestScripts compares the shell with what bash printed.
+func TestScripts(t *testing.T) {
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			path, err := filepath.Abs(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := strings.TrimSuffix(path, ".sh") + ".out"
+			if *update {
+				if err := os.WriteFile(golden, []byte(runBash(t, path)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := runOurs(t, path); got != string(want) {
+				text, _ := os.ReadFile(path)
+				t.Errorf("script:\n%s\nbash prints:\n%s\nwe print:\n%s", text, want, got)
+			}
+		})
+	}
+}
+
+// TestBashAgrees checks the expected outputs themselves, where the tools that
+// made them are.
+func TestBashAgrees(t *testing.T) {
+	for _, name := range []string{"bash", "jq", "xxd", "hexdump", "timeout"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("no %s on this machine", name)
+		}
+	}
+	if out, _ := exec.Command("sed", "--version").Output(); !bytes.Contains(out, []byte("GNU")) {
+		t.Skip("this machine's sed is not GNU's")
+	}
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			path, _ := filepath.Abs(name)
+			want, err := os.ReadFile(strings.TrimSuffix(path, ".sh") + ".out")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := runBash(t, path); got != string(want) {
+				t.Errorf("bash prints:\n%s\nrecorded:\n%s", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,1 @@
+echo -n x; echo -ne 'y\n'; echo -E 'a\nb'

@@ -1,0 +1,1 @@
+printf -v x '%03d' 7; echo "$x"

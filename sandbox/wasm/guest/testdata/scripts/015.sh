@@ -1,0 +1,1 @@
+set -u; echo "${nope:-dflt}"; echo "$nope2"; echo never

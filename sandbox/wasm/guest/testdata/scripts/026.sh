@@ -1,0 +1,1 @@
+s=hello.tar.gz; echo "${s%.gz} ${s%%.*} ${s#*.} ${s##*.} ${#s}"

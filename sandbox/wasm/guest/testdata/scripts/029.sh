@@ -1,0 +1,1 @@
+unset v; echo "${v:-a} ${v:=b} $v ${v:+c}"; x=v; echo "${!x}"

@@ -1,0 +1,3 @@
+cat <<'EOF2'
+a $x `b`
+EOF2

@@ -1,0 +1,5 @@
+if true; then
+cat <<-EOF2
+	tabbed
+	EOF2
+fi

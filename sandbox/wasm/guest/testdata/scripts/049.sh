@@ -1,0 +1,1 @@
+printf 'a b c' | { read -r -a arr; echo "${arr[2]}"; }

@@ -1,0 +1,1 @@
+printf 'a\0b\0' | while IFS= read -r -d '' x; do echo "<$x>"; done

@@ -1,0 +1,1 @@
+printf 'abcdef' | { read -r -n 3 x; echo "$x"; }

@@ -1,0 +1,1 @@
+mapfile -t lines < <(seq 3); echo "${#lines[@]} ${lines[2]}"

@@ -1,0 +1,1 @@
+echo out; echo err >&2; { echo a; echo b >&2; } 2>/dev/null

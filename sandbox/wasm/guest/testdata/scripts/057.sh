@@ -1,0 +1,4 @@
+x=$(cat <<E
+sub
+E
+); echo "$x"; echo `echo back`

@@ -1,0 +1,1 @@
+echo hi | tee a b > /dev/null; cat a b

@@ -1,0 +1,1 @@
+set -o pipefail; echo hi | true; echo $?

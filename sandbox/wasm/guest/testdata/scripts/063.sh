@@ -1,0 +1,1 @@
+set -o pipefail; yes | head -1; echo $?

@@ -1,0 +1,1 @@
+while getopts "ab:c" o; do echo "$o ${OPTARG:-}"; done

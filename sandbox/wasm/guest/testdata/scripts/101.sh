@@ -1,0 +1,1 @@
+echo '{"a":[1,2,{"b":"c"}]}' | jq '.a[2].b'; echo '{"a":1,"b":"x"}' | jq -r '.b'; echo '[1,2,3]' | jq -c 'map(.*2)'; echo '{"x":null}' | jq '.x // "d"'; jq -n --arg v 1 '$v'; echo '[3,1]' | jq 'sort|.[0]'

@@ -1,0 +1,1 @@
+printf 'a b\nc\n' | xargs echo; printf 'a\nb\n' | xargs -I{} echo "<{}>"; seq 4 | xargs -n 2 echo; printf 'a\0b c\0' | xargs -0 -n1 echo; printf '' | xargs -r echo no; seq 2 | xargs -n1 sh -c 'echo "s$0"'

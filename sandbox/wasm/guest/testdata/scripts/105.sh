@@ -1,0 +1,1 @@
+mkdir -p t/u; touch t/a.go t/u/b.go t/c.md; find t -name '*.go' | sort; find t -type d | sort; find t -type f -not -name '*.go'; find t -maxdepth 1 -type f | sort; find t -name '*.md' -exec echo found {} \;; find t -name '*.go' -print0 | xargs -0 -n1 basename | sort; find t -name '*.go' -delete; find t -type f; find . -empty -type d | sort

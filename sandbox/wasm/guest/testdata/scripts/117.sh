@@ -1,0 +1,1 @@
+echo 'v=5; g() { echo g $v; }' > lib.sh; source ./lib.sh; g; . ./lib.sh && echo ok

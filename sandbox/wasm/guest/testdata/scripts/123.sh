@@ -1,0 +1,1 @@
+echo ${UNSET-d} ${#} $? ; false; echo $?; echo $0 | sed 's/.*/x/'
