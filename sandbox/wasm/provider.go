@@ -59,8 +59,8 @@ type Options struct {
 	Command []string
 
 	// Toolbox is the module that is the shell and its commands; without it
-	// only modules of the job run. Commands are the names that it answers to,
-	// "sh" among them.
+	// only modules of the job run. Commands are the names that it answers to;
+	// default: sh and bash.
 	Toolbox  []byte
 	Commands []string
 
@@ -123,6 +123,9 @@ func New(o Options) (*Provider, error) {
 			return nil, fmt.Errorf("find the runner's own program for WASM workers: %w", err)
 		}
 		o.Command = []string{self, worker.Argument}
+	}
+	if len(o.Commands) == 0 {
+		o.Commands = []string{"sh", "bash"}
 	}
 	o.Limits = o.Limits.Or(DefaultLimits())
 	root, err := filepath.Abs(o.Root)
