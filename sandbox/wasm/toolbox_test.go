@@ -39,7 +39,7 @@ func TestConformance(t *testing.T) {
 	box := toolbox(t)
 	root := t.TempDir() // one cache for all
 	sandboxtest.Run(t, sandboxtest.Harness{
-		NoProcesses: true, NoSetsid: true,
+		NoProcesses: true, NoSetsid: true, NoModes: true, // WASI has none of them
 		Provider: func(t *testing.T) sandbox.Provider {
 			return newProvider(t, func(o *wasm.Options) {
 				o.Root, o.Toolbox, o.Limits.Memory = root, box, 512<<20
