@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v2"
+
+	"otelrunner/sandbox/wasm/worker"
 )
 
 // program is what the commands have of the process, so that tests can run them
@@ -21,6 +23,9 @@ type program struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == worker.Argument {
+		os.Exit(worker.Main()) // a process of the WASM sandbox
+	}
 	p := &program{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		environ: os.Environ(), signals: interrupts,
