@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// The two files that are added to the interpreter's copy; ours, like every word
+// The files that are added to the interpreter's copy; ours, like every word
 // that an edit puts in.
 var (
 	//go:embed patch/stdin.go.txt
 	stdinFile string
 	//go:embed patch/extra.go.txt
 	extraFile string
+	//go:embed patch/expand.go.txt
+	expandFile string
 )
 
 // An edit replaces one place of one file of the interpreter. The anchor must be
@@ -67,6 +69,10 @@ var edits = []edit{
 	{file: "api.go", anchor: "exit *exitStatus\n}", with: "exit *exitStatus\nend context.CancelCauseFunc\n}"},
 	{file: "vars.go", why: "no process ids: $$ is 1, as for the first process of a container",
 		anchor: "strconv.Itoa(os.Getpid())", with: "\"1\""},
+	{file: "../expand/param.go", why: "${v/#a/b} and ${v/%a/b}",
+		anchor: "locs := findAllIndex(orig, elem, n)", with: "locs := replaceAt(orig, elem, n)"},
+	{file: "../expand/param.go", why: "${#map[@]}",
+		anchor: "n := len(elems)\n", with: "n := len(elems)\nif vr.Kind == Associative {\nn = len(vr.Map)\n}\n"},
 }
 
 // patch turns the folder of the interpreter's sources into what the guest is
@@ -88,7 +94,7 @@ func patch(dir string) error {
 			return err
 		}
 	}
-	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile} {
+	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile, "../expand/otelrunner.go": expandFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

@@ -1,1 +1,2 @@
-shopt -s extglob globstar; mkdir -p x/y; touch x/y/z.go; echo **/*.go; case abc in @(abc|def)) echo ext;; esac
+shopt -s extglob globstar
+mkdir -p x/y; touch x/y/z.go; echo **/*.go; case abc in @(abc|def)) echo ext;; esac
