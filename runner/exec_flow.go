@@ -238,14 +238,22 @@ func (x *execution) withMatrix(l *leg) map[string]any {
 	if l.combo.Values != nil {
 		values["matrix"] = l.combo.Values
 	}
-	bound := l.job.maxParallel
-	if bound == 0 {
-		bound = max(1, len(l.job.legs))
-	}
+	place := l.place()
 	values["strategy"] = map[string]any{
-		"fail-fast": l.job.failFast, "max-parallel": float64(bound), "job-index": float64(l.index), "job-total": float64(max(1, len(l.job.legs))),
+		"fail-fast": l.job.failFast, "max-parallel": float64(place.MaxParallel), "job-index": float64(place.Index), "job-total": float64(place.Total),
 	}
 	return values
+}
+
+// place is where a leg stands among those of its job. Without a max-parallel,
+// all of them may run at the same time, as on GitHub.
+func (l *leg) place() task.Strategy {
+	total := max(1, len(l.job.legs))
+	bound := l.job.maxParallel
+	if bound == 0 {
+		bound = total
+	}
+	return task.Strategy{Index: l.index, Total: total, MaxParallel: bound}
 }
 
 // name is what a leg is called.

@@ -163,7 +163,10 @@ const (
 	folded             // faults only, until the group ends
 )
 
-var _ job.Sink = (*terminal)(nil)
+var (
+	_ job.Sink   = (*terminal)(nil)
+	_ job.Cutter = (*execSink)(nil)
+)
 
 func newTerminal(s *screen, titles, secrets []string, outputs map[string]string) *terminal {
 	return &terminal{screen: s, masker: report.NewMasker(secrets...), titles: titles, outputs: outputs, began: map[int]time.Time{}, fold: setup}
@@ -234,6 +237,9 @@ func (t *terminal) StepFinished(i int, r task.Result, at time.Time) {
 	}
 	t.screen.printf("  %s\n", t.screen.paint(marks[r].color, text))
 }
+
+// Cut says where a very long line may be cut so that no secret lies across.
+func (t *terminal) Cut(line []byte) int { return t.masker.Cut(string(line)) }
 
 func (t *terminal) AddMask(value string) { t.masker.Add(value) }
 

@@ -55,8 +55,13 @@ func (j *jobRun) strategy() error {
 	if n, err := strconv.ParseFloat(expr.Text(maxParallel), 64); err == nil {
 		maxParallel = n
 	}
+	place := j.task.Strategy
+	if place.MaxParallel > 0 {
+		maxParallel = float64(place.MaxParallel)
+	}
 	j.base["strategy"] = map[string]any{
-		"fail-fast": isTrue(failFast), "max-parallel": maxParallel, "job-index": 0.0, "job-total": 1.0,
+		"fail-fast": isTrue(failFast), "max-parallel": maxParallel,
+		"job-index": float64(place.Index), "job-total": float64(max(1, place.Total)),
 	}
 	return nil
 }

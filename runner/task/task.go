@@ -25,6 +25,20 @@ type Task struct {
 
 	// Needs has the jobs that this one waited for, by their ids.
 	Needs map[string]Need
+
+	// Strategy is the job's place in its matrix. A server does not tell it: the
+	// zero value is the only job of a matrix of one.
+	Strategy Strategy
+}
+
+// Strategy is the place of one job among those of its matrix.
+type Strategy struct {
+	Index int // from 0
+	Total int // how many jobs the matrix makes; 0 means 1
+
+	// MaxParallel is how many of them may run at the same time; 0 means that the
+	// workflow's text says it.
+	MaxParallel int
 }
 
 // Need is a finished job as its dependants see it.

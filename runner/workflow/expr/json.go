@@ -37,7 +37,7 @@ func callToJSON(e *evaluator, n *node) (value, int, error) {
 type jsonWriter struct {
 	add    func(string) error
 	indent string // "" writes everything in one line
-	strict bool   // numbers that JSON has not become strings
+	strict bool   // numbers have all of their digits; those that JSON has not become strings
 }
 
 func (w *jsonWriter) write(x any, depth int) error {
@@ -55,11 +55,21 @@ func (w *jsonWriter) write(x any, depth int) error {
 	case kindObject:
 		return w.object(v.obj, depth)
 	case kindNumber:
-		if w.strict && (math.IsNaN(v.num) || math.IsInf(v.num, 0)) {
-			return w.add(quoteJSON(v.text()))
+		if w.strict {
+			return w.add(exactNumber(v.num))
 		}
 	}
 	return w.add(v.text())
+}
+
+// exactNumber writes f so that whoever reads it has f again, which the 15 digits
+// of an expression's text do not grant.
+func exactNumber(f float64) string {
+	text, err := json.Marshal(f)
+	if err != nil { // NaN and the infinities
+		return quoteJSON(formatNumber(f))
+	}
+	return string(text)
 }
 
 func (w *jsonWriter) array(items []any, depth int) error {

@@ -289,6 +289,8 @@ func TestMarshalResult(t *testing.T) {
 	for src, want := range map[string]string{
 		"1":                                `{"kind":"Number","value":1}`,
 		"NaN":                              `{"kind":"Number","value":"NaN"}`,
+		"0.30000000000000004":              `{"kind":"Number","value":0.30000000000000004}`,
+		"9007199254740991":                 `{"kind":"Number","value":9007199254740991}`,
 		"null":                             `{"kind":"Null","value":null}`,
 		"'<é>'":                            `{"kind":"String","value":"<é>"}`,
 		`fromJSON('{"b":[1,{"a":null}]}')`: `{"kind":"Object","value":{"b":[1,{"a":null}]}}`,
