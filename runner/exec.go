@@ -97,7 +97,9 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	defer stop.end()
 	engine := o.seams.engine
 	if engine == nil {
-		if engine, err = execEngine(stop.fetching, o, plan.repo, labels); err != nil {
+		docker := newContainers(o.Config, "", labels, slog.New(o.Log))
+		defer docker.close()
+		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker); err != nil {
 			return task.Failure, err
 		}
 	}
@@ -109,18 +111,19 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 }
 
 // execEngine is the engine of Serve, with workspaces that begin as a copy.
-func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List) (engine, error) {
+func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker sandbox.Provider) (engine, error) {
 	httpClient, err := gitea.NewHTTPClient(gitea.HTTPOptions{Insecure: o.Config.Runner.Insecure, CAFile: o.Config.Runner.CAFile})
 	if err != nil {
 		return nil, err
 	}
 	options := engineOptions{
 		cfg: o.Config, env: o.Env, labels: labels, name: cmp.Or(o.seams.name, "exec"), version: o.Version, environ: o.Environ,
-		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, log: slog.New(o.Log),
+		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, log: slog.New(o.Log),
 	}
 	if !o.Checkout {
 		without := []string{actionsDir(o.Config)}
 		options.onHost = func(p sandbox.Provider) sandbox.Provider { return newFilling(p, repo, without) }
+		options.docker = sending{docker, newFilling(nil, repo, without)}
 	}
 	return newEngine(ctx, options)
 }

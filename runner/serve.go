@@ -5,22 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"otelrunner/otel"
-	"otelrunner/runner/action"
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/job"
 	"otelrunner/runner/label"
 	"otelrunner/runner/poll"
 	"otelrunner/sandbox"
-	"otelrunner/sandbox/host"
 )
 
 // ServeOptions configure Serve. Config and Log are required.
@@ -148,14 +143,22 @@ func (s *service) run(ctx context.Context) error {
 	defer stop.end()
 	defer context.AfterFunc(stop.fetching, s.readiness.Draining)()
 
-	engine, err := s.engine(stop.fetching)
+	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
+	defer docker.close()
+	engine, err := s.engine(stop.fetching, docker)
 	if err != nil {
+		return err
+	}
+	if err := docker.start(stop.fetching, func(reason string) { s.readiness.Gate("containers", reason) }); err != nil {
+		if stop.fetching.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
 		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
 	for _, l := range s.labels {
-		if l.Scheme != label.Host {
+		if l.Scheme == label.Wasm {
 			s.log.Warn("the jobs of a label will fail: this runner has no sandbox for it yet; take the label away or give it the scheme host", "label", l.String())
 		}
 	}
@@ -209,11 +212,11 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context) (*job.Runner, error) {
+func (s *service) engine(ctx context.Context, docker sandbox.Provider) (*job.Runner, error) {
 	return newEngine(ctx, engineOptions{
 		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		providers: s.providers, onHost: s.onHost, log: s.log,
+		providers: s.providers, docker: docker, onHost: s.onHost, log: s.log,
 	})
 }
 
@@ -245,69 +248,4 @@ func (s *service) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.undone = append(s.undone, err)
-}
-
-// engineOptions are what Serve and Exec build their engines from.
-type engineOptions struct {
-	cfg       *config.Config
-	env       map[string]string // for every step, stronger than runner.envs
-	labels    label.List
-	name      string
-	version   string
-	environ   []string
-	owner     map[string]string
-	transport http.RoundTripper
-	providers *otel.Providers                         // nil: no traces
-	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
-	log       *slog.Logger
-}
-
-func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
-	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
-	if err != nil {
-		return nil, fmt.Errorf("host sandbox: %w", err)
-	}
-	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
-	if err != nil {
-		return nil, err
-	}
-	var onHost sandbox.Provider = hosts
-	if o.onHost != nil {
-		onHost = o.onHost(hosts)
-	}
-	env := map[string]string{}
-	maps.Copy(env, o.cfg.Runner.Envs)
-	maps.Copy(env, o.env)
-	options := job.Options{
-		Name: o.name, Version: o.version, Labels: o.labels,
-		Providers: map[label.Scheme]sandbox.Provider{
-			label.Host:   onHost,
-			label.Docker: refusing{"Jobs of docker:// labels cannot be run yet: this runner has no container sandbox; give the label the scheme host, or run the job on another runner"},
-			label.Wasm:   refusing{"Jobs of wasm labels cannot be run yet: this runner has no WebAssembly sandbox; give the label the scheme host, or run the job on another runner"},
-		},
-		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
-	}
-	if o.providers != nil {
-		options.Tracer = o.providers.Tracer()
-	}
-	return job.New(options), nil
-}
-
-// refusing stands for a sandbox that there is not yet.
-type refusing struct{ sentence string }
-
-func (r refusing) Open(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
-	return nil, &explained{r.sentence, sandbox.ErrUnsupported}
-}
-
-// actionsDir is where fetched actions are kept.
-func actionsDir(cfg *config.Config) string {
-	if cfg.Runner.ActionsDir != "" {
-		return cfg.Runner.ActionsDir
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil { // no HOME, as under some service managers
-		cache = filepath.Join(os.TempDir(), fmt.Sprintf("otelrunner-%d", os.Getuid()))
-	}
-	return filepath.Join(cache, "otelrunner", "actions")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otelrunner/sandbox/container/helperbin"
 	"otelrunner/sandbox/wasm/worker"
 )
 
@@ -23,6 +24,11 @@ type program struct {
 }
 
 func main() {
+	// The same program is the first process of jobs' containers, if it was built
+	// without a smaller one.
+	if code, asked := helperbin.Main(os.Args); asked {
+		os.Exit(code)
+	}
 	if len(os.Args) > 1 && os.Args[1] == worker.Argument {
 		os.Exit(worker.Main()) // a process of the WASM sandbox
 	}

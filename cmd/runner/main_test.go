@@ -75,6 +75,7 @@ func newRig(t *testing.T) *rig {
 	r.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(r.dir, "home"), "LANG=C.UTF-8",
 		"OTELRUNNER_HOST_WORKDIR_PARENT=" + filepath.Join(t.TempDir(), "work"), "SystemRoot=" + os.Getenv("SystemRoot"),
+		"OTELRUNNER_CONTAINER_DOCKER_HOST=unix:///nowhere/docker.sock", "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=0s",
 	}
 	return r
 }

@@ -34,10 +34,8 @@ func (j *jobRun) dockerProgram(r *stepRun, a *loaded, u *use, s stage) (program,
 		}
 	}
 	own := u.ownVariables()
-	for _, x := range []struct{ name, value string }{{"args", u.args}, {"entrypoint", u.entrypoint}} {
-		if x.value != "" {
-			own[action.EnvName(x.name)] = x.value
-		}
+	for name, value := range u.dockerInputs() {
+		own[action.EnvName(name)] = value
 	}
 	return program{
 		args: args,
@@ -113,6 +111,17 @@ func (j *jobRun) refusal(uses string, using action.Using) string {
 	}
 	return fmt.Sprintf("The action %s is of the kind %q, which this runner cannot run yet; it runs composite, JavaScript (node) and docker actions.",
 		uses, using)
+}
+
+// dockerInputs are what takeDockerInputs has kept.
+func (u *use) dockerInputs() map[string]string {
+	in := map[string]string{}
+	for _, x := range []struct{ name, value string }{{"args", u.args}, {"entrypoint", u.entrypoint}} {
+		if x.value != "" {
+			in[x.name] = x.value
+		}
+	}
+	return in
 }
 
 // takeDockerInputs keeps what a step says about the container. They are inputs as

@@ -21,7 +21,8 @@ type Options struct {
 	Labels label.List
 
 	// Providers open the sandbox of a label's scheme. A scheme without one
-	// is refused with a sentence.
+	// is refused with a sentence. That of label.Docker also opens those of
+	// host labels' jobs that have a container.
 	Providers map[label.Scheme]sandbox.Provider
 
 	// Actions finds what `uses:` names. Without it, steps that use a
@@ -32,7 +33,8 @@ type Options struct {
 	// (runner.envs).
 	Env map[string]string
 
-	// Owner marks what sandboxes create; see sandbox.Spec.
+	// Owner marks what sandboxes create; see sandbox.Spec. The task's id is
+	// added to it.
 	Owner map[string]string
 
 	// NodePath is the Node.js that runs JavaScript actions on the host

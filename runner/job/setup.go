@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -203,16 +204,21 @@ func (j *jobRun) open() error {
 	if err != nil {
 		return err
 	}
-	provider, err := j.opts.provider(picked)
-	if err != nil {
-		return err
-	}
 	spec := sandbox.Spec{
-		ID: sandboxID(j.task.ID), Owner: j.opts.Owner, Repository: j.task.String("repository"),
+		ID: sandboxID(j.task.ID), Owner: j.owner(), Repository: j.task.String("repository"),
 		Image: picked.Arg, Env: j.opts.Env,
 		Log: func(line string) { j.rows.printf("%s", line) },
 	}
 	if spec.Container, spec.Services, err = j.containers(); err != nil {
+		return err
+	}
+	// A host label's job that names a container runs in it, as on Gitea's own
+	// runner. A label that was made for isolation keeps its kind, and refuses.
+	if spec.Container != nil && picked.Scheme == label.Host && j.opts.Providers[label.Docker] != nil {
+		picked.Scheme = label.Docker
+	}
+	provider, err := j.opts.provider(picked)
+	if err != nil {
 		return err
 	}
 	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(runsOn, ", "))
@@ -229,6 +235,13 @@ func (j *jobRun) open() error {
 	}
 	j.rows.endGroup()
 	return nil
+}
+
+// owner marks what the job's sandbox makes.
+func (j *jobRun) owner() map[string]string {
+	owner := map[string]string{"task": strconv.FormatInt(j.task.ID, 10)}
+	maps.Copy(owner, j.opts.Owner)
+	return owner
 }
 
 // sandboxID names a job on this machine: runners of several servers may be on

@@ -100,7 +100,7 @@ func (j *jobRun) enter(r *stepRun) (*loaded, *use, error) {
 		j.tellUse(r, uses, with)
 		return nil, nil, err
 	}
-	j.tellUse(r, uses, u.inputs)
+	j.tellUse(r, uses, merge(u.inputs, u.dockerInputs()))
 	for _, w := range slices.Concat(a.warnings, warnings) {
 		j.rows.warnf("%s", w)
 	}

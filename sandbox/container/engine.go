@@ -62,9 +62,13 @@ func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
 			return "", fmt.Errorf("the runner's user may not use the container engine at %s: add it to the group docker, or set container.docker_host: %w", e.host, err)
 		}
 		if time.Now().After(deadline) {
-			return "", fmt.Errorf("the container engine at %s has not answered for %v: start it, or set container.docker_host: %w", e.host, e.timeout, err)
+			silence := "does not answer"
+			if e.timeout >= time.Second {
+				silence = fmt.Sprintf("has not answered for %v", e.timeout)
+			}
+			return "", fmt.Errorf("the container engine at %s %s: start it, or set container.docker_host: %w", e.host, silence, err)
 		}
-		if !told {
+		if !told && e.timeout >= time.Second {
 			log(fmt.Sprintf("The container engine at %s does not answer; waiting up to %v for it", e.host, e.timeout))
 			told = true
 		}

@@ -194,7 +194,7 @@ func refuse(spec sandbox.Spec) error {
 	case spec.Container != nil:
 		return fmt.Errorf("the job asks for a container (container: %s), and its label runs it on the host: use a label of the kind name:docker://image: %w", spec.Container.Image, sandbox.ErrUnsupported)
 	case len(spec.Services) > 0:
-		return fmt.Errorf("the job asks for services (%s), and its label runs it on the host: use a label of the kind name:docker://image: %w", spec.Services[0].Name, sandbox.ErrUnsupported)
+		return fmt.Errorf("the job asks for services (%s), and its label runs it on the host: give it a container, or use a label of the kind name:docker://image: %w", spec.Services[0].Name, sandbox.ErrUnsupported)
 	case !validID(spec.ID):
 		return fmt.Errorf("open a host sandbox: the job's id is %q, want letters, digits and dashes", spec.ID)
 	}

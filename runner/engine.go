@@ -1,0 +1,85 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"otelrunner/otel"
+	"otelrunner/runner/action"
+	"otelrunner/runner/config"
+	"otelrunner/runner/job"
+	"otelrunner/runner/label"
+	"otelrunner/sandbox"
+	"otelrunner/sandbox/host"
+)
+
+// engineOptions are what Serve and Exec build their engines from.
+type engineOptions struct {
+	cfg       *config.Config
+	env       map[string]string // for every step, stronger than runner.envs
+	labels    label.List
+	name      string
+	version   string
+	environ   []string
+	owner     map[string]string
+	transport http.RoundTripper
+	providers *otel.Providers                         // nil: no traces
+	docker    sandbox.Provider                        // the container sandbox
+	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
+	log       *slog.Logger
+}
+
+func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
+	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
+	if err != nil {
+		return nil, fmt.Errorf("host sandbox: %w", err)
+	}
+	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
+	var onHost sandbox.Provider = hosts
+	if o.onHost != nil {
+		onHost = o.onHost(hosts)
+	}
+	env := map[string]string{}
+	maps.Copy(env, o.cfg.Runner.Envs)
+	maps.Copy(env, o.env)
+	options := job.Options{
+		Name: o.name, Version: o.version, Labels: o.labels,
+		Providers: map[label.Scheme]sandbox.Provider{
+			label.Host:   onHost,
+			label.Docker: o.docker,
+			label.Wasm:   refusing{"Jobs of wasm labels cannot be run yet: this runner has no WebAssembly sandbox; give the label the scheme host, or run the job on another runner"},
+		},
+		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+	}
+	if o.providers != nil {
+		options.Tracer = o.providers.Tracer()
+	}
+	return job.New(options), nil
+}
+
+// refusing stands for a sandbox that there is not yet.
+type refusing struct{ sentence string }
+
+func (r refusing) Open(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
+	return nil, &explained{r.sentence, sandbox.ErrUnsupported}
+}
+
+// actionsDir is where fetched actions are kept.
+func actionsDir(cfg *config.Config) string {
+	if cfg.Runner.ActionsDir != "" {
+		return cfg.Runner.ActionsDir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil { // no HOME, as under some service managers
+		cache = filepath.Join(os.TempDir(), fmt.Sprintf("otelrunner-%d", os.Getuid()))
+	}
+	return filepath.Join(cache, "otelrunner", "actions")
+}
