@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"otelrunner/sandbox/wasm/guest/shell"
 	"otelrunner/sandbox/wasm/guest/tool"
@@ -16,6 +17,10 @@ import (
 )
 
 func main() {
+	// Collecting garbage stops the module's one thread; a sandbox has memory to
+	// spare, up to a point.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(192 << 20)
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "/"

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,5 +143,65 @@ func TestBashAgrees(t *testing.T) {
 				t.Errorf("bash prints:\n%s\nrecorded:\n%s", got, want)
 			}
 		})
+	}
+}
+
+// TestTableInReadme keeps the documentation what the commands say of themselves;
+// -update writes it.
+func TestTableInReadme(t *testing.T) {
+	const begin, end = "<!-- commands: go run ./build test -run Readme . -update -->\n", "<!-- end of commands -->\n"
+	data, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(data), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("README.md lacks its marks")
+	}
+	want := head + begin + "\n" + tool.Table(shell.New(tools.All(), nil).Tools()) + "\n" + end + tail
+	if *update {
+		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(data) != want {
+		t.Error("README.md does not list the commands as they are: go run ./build test -run Readme . -update")
+	}
+}
+
+// TestCommandNotFound says which commands exist.
+func TestCommandNotFound(t *testing.T) {
+	var out, errs bytes.Buffer
+	status := shell.New(tools.All(), nil).Main(t.Context(), []string{"sh", "-c", "pythn"}, tool.Streams{Stdout: &out, Stderr: &errs, Dir: t.TempDir()})
+	if status != 127 || !strings.Contains(errs.String(), "pythn: command not found") || !strings.Contains(errs.String(), " xargs ") {
+		t.Errorf("status %d, %s", status, errs.String())
+	}
+}
+
+type fakeSpawner struct{ args []string }
+
+func (f *fakeSpawner) Spawn(_ context.Context, _ string, args []string, s tool.Streams) (int, error) {
+	f.args = args
+	data, _ := io.ReadAll(s.Stdin)
+	_, _ = fmt.Fprintf(s.Stdout, "module got %s", data)
+	return 3, nil
+}
+
+// TestModules runs a *.wasm of PATH in a pipe, by its name with and without the
+// ending.
+func TestModules(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hello.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	fake := &fakeSpawner{}
+	status := shell.New(tools.All(), fake).Main(t.Context(), []string{"bash", "-eo", "pipefail", "-c", "echo in | hello a b | cat"}, tool.Streams{
+		Stdout: &out, Stderr: &errs, Dir: dir, Env: []string{"PATH=" + dir},
+	})
+	if status != 3 || out.String() != "module got in\n" || strings.Join(fake.args, " ") != "hello a b" {
+		t.Errorf("status %d, %q, %q, args %q", status, out.String(), errs.String(), fake.args)
 	}
 }

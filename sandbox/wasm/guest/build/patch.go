@@ -57,7 +57,7 @@ var edits = []edit{
 		anchor: "r2.stdout = w\n", with: "r2.stdout = w\nr2.opts[optErrExit] = false\n"},
 	{file: "runner.go", why: "process substitution in memory",
 		anchor: "os.OpenFile(path, os.O_WRONLY, 0)", with: "r.openFifo(ctx, path, os.O_WRONLY)"},
-	{file: "runner.go", anchor: "os.OpenFile(path, os.O_RDONLY, 0)", with: "r.openFifo(ctx, path, os.O_RDONLY)"},
+	{file: "runner.go", anchor: "os.OpenFile(path, os.O_RDONLY, 0)", with: "r.openFifo(ctx, path, os.O_RDONLY|os.O_EXCL)"},
 	{file: "runner.go", anchor: "return os.OpenFile(path, flags, mode)", with: "return r.openFifo(ctx, path, flags)"},
 	{file: "runner.go", times: 2, anchor: "os.Remove(path)\n", with: "\n"},
 	{file: "builtin.go", why: "command -v and type know the toolbox",

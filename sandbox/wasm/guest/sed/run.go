@@ -33,25 +33,25 @@ type Input interface {
 
 type machine struct {
 	*Script
-	o       Options
-	in      Input
-	r       *bufio.Reader
-	name    string
-	out     *bufio.Writer
-	delim   byte
-	line    int
-	space   string
-	hold    string
-	noEOL   bool // the current line has no newline
-	ahead   *string
-	aheadN  bool
-	done    bool
-	swapped bool
-	queue   []queued
-	last    *posix.Regexp
-	subst   bool
-	files   map[string]io.Writer
-	reads   map[string]*bufio.Reader
+	o      Options
+	in     Input
+	r      *bufio.Reader
+	name   string
+	out    *bufio.Writer
+	delim  byte
+	line   int
+	space  string
+	hold   string
+	noEOL  bool // the current line has no newline
+	owed   bool // what was written last lacks its newline
+	ahead  *string
+	aheadN bool
+	done   bool
+	queue  []queued
+	last   *posix.Regexp
+	subst  bool
+	files  map[string]io.Writer
+	reads  map[string]*bufio.Reader
 }
 
 type queued struct {
@@ -168,10 +168,21 @@ func (m *machine) isLast() bool {
 }
 
 func (m *machine) write(text string, noEOL bool) {
-	m.out.WriteString(text)
+	m.put(text)
 	if !noEOL {
 		m.out.WriteByte(m.delim)
 	}
+	m.owed = noEOL
+}
+
+// put writes text, after the newline that a last line without one still owes
+// to whatever follows it.
+func (m *machine) put(text string) {
+	if m.owed {
+		m.out.WriteByte(m.delim)
+		m.owed = false
+	}
+	m.out.WriteString(text)
 }
 
 func (m *machine) print() {
@@ -343,14 +354,14 @@ func (m *machine) regex(re *posix.Regexp) *posix.Regexp {
 func (m *machine) exec(c *command) (step, error) {
 	switch c.name {
 	case '=':
-		fmt.Fprintf(m.out, "%d\n", m.line)
+		m.put(fmt.Sprintf("%d\n", m.line))
 	case 'a':
 		m.queue = append(m.queue, queued{text: c.text})
 	case 'i':
-		m.out.WriteString(c.text)
+		m.put(c.text)
 	case 'c':
 		if c.a2.kind == noAddr || c.not || !c.active {
-			m.out.WriteString(c.text)
+			m.put(c.text)
 		}
 		return noPrint, nil
 	case 'd':
@@ -439,7 +450,7 @@ func (m *machine) readNext(name byte) (step, error) {
 func (m *machine) flushQueue() error {
 	for _, q := range m.queue {
 		if q.file == "" {
-			m.out.WriteString(q.text)
+			m.put(q.text)
 			continue
 		}
 		if m.o.Files == nil {
@@ -452,6 +463,7 @@ func (m *machine) flushQueue() error {
 				continue // as POSIX says: an empty file
 			}
 			if !q.line {
+				m.put("")
 				_, err = io.Copy(m.out, f)
 				f.Close()
 				if err != nil {
@@ -557,10 +569,10 @@ func (m *machine) list(width int) {
 	col := 0
 	put := func(s string) {
 		if width > 1 && col+len(s) > width-1 {
-			m.out.WriteString("\\\n")
+			m.put("\\\n")
 			col = 0
 		}
-		m.out.WriteString(s)
+		m.put(s)
 		col += len(s)
 	}
 	for i := 0; i < len(m.space); i++ {
@@ -573,5 +585,5 @@ func (m *machine) list(width int) {
 			put(string(c))
 		}
 	}
-	m.out.WriteString("$\n")
+	m.put("$\n")
 }
