@@ -262,7 +262,7 @@ func (x *execution) name(l *leg) string {
 	if err != nil {
 		text = l.job.Name
 	}
-	return l.job.DisplayName(text, l.combo)
+	return strings.ReplaceAll(l.job.DisplayName(text, l.combo), "\n", " ") // a value may have more lines
 }
 
 // titles are what the steps are called, as far as it is known before they run.
@@ -270,10 +270,11 @@ func (x *execution) titles(l *leg) []string {
 	values := &expr.Context{Values: x.withMatrix(l)}
 	titles := make([]string, len(l.job.Steps))
 	for i, s := range l.job.Steps {
-		titles[i] = s.Title()
-		if text, err := expr.Interpolate(s.Title(), values); err == nil {
-			titles[i] = text
+		title := s.Title()
+		if text, err := expr.Interpolate(title, values); err == nil {
+			title = text
 		}
+		titles[i], _, _ = strings.Cut(title, "\n")
 	}
 	return titles
 }

@@ -50,6 +50,8 @@ func TestCommandLine(t *testing.T) {
 		{"expression, value", "expr|fromJSON('[1,2]')[1]", 0, `{"kind":"Number","value":2}`, ""},
 		{"expression, whole", "expr|${{ 'a' }}", 0, `{"kind":"String","value":"a"}`, ""},
 		{"negative number", "expr|-1", 0, `{"kind":"Number","value":-1}`, ""},
+		{"negative infinity", "expr|-Infinity", 0, `{"kind":"Number","value":"-Infinity"}`, ""},
+		{"no expression, no flag", "expr|--1", 2, "", "Unexpected symbol: '--1'. Located at position 1"},
 		{"flag behind argument", "expr|github.ref|--context|ctx.json", 0, `{"kind":"String","value":"refs/heads/main"}`, ""},
 		{"flag before argument", "expr|--context=ctx.json|failure()", 0, `{"kind":"Boolean","value":true}`, ""},
 		{"broken contexts", "expr|--context|broken.json|1", 2, "", "read the contexts: broken.json"},

@@ -129,9 +129,13 @@ func (l *commandLine) unknown(word, name string) error {
 	return usagef("%s has no flag %s (see `%s --help`)", where, word, where)
 }
 
-// isFlag reports whether a word is one; a lone "-" and a negative number are not.
+// isFlag reports whether a word is one. Flags have names that begin with a small
+// letter: a lone "-" is none, nor are -1, -.5, -Infinity and "- 1", which are
+// expressions.
 func isFlag(word string) bool {
-	return len(word) > 1 && word[0] == '-' && word[1] != '.' && (word[1] < '0' || word[1] > '9')
+	name, dashed := strings.CutPrefix(word, "-")
+	name = strings.TrimPrefix(name, "-")
+	return word == "--" || dashed && name != "" && name[0] >= 'a' && name[0] <= 'z'
 }
 
 func isBool(f cli.Flag) bool {

@@ -206,6 +206,7 @@ func (r *jsonReader) readAll(s string) (any, error) {
 		return x, nil
 	}
 	r.dec = json.NewDecoder(strings.NewReader(s))
+	r.dec.UseNumber() // one beyond the range of float64 is an infinity, no error
 	x, err := r.read(0)
 	if err == nil {
 		if _, more := r.dec.Token(); !errors.Is(more, io.EOF) {
@@ -266,6 +267,8 @@ func (r *jsonReader) read(depth int) (any, error) {
 		return r.readObject(depth)
 	case string:
 		return t, r.count(sizeOfString(t))
+	case json.Number:
+		return parseNumber(string(t)), r.count(smallSize)
 	}
 	return t, r.count(smallSize)
 }

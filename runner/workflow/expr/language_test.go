@@ -85,7 +85,7 @@ var language = []struct {
 	{"toJSON(obj.list)", "[\n  \"x\",\n  \"y\"\n]"}, {"toJSON(vars)", "{\n  \"Color\": \"red\"\n}"},
 	// fromJSON
 	{"fromJSON('1e2')", 100.0}, {"fromJSON(' \"x\" ')", "x"}, {"fromJSON('null')", nil}, {"fromJSON('{\"A\":{\"b\":2}}').a.B", 2.0}, {"fromJSON('[1,[2]]')[1][0]", 2.0}, {"fromJSON(true)", true},
-	{"fromJSON(toJSON(Infinity))", math.Inf(1)}, {"fromJSON('{\"a\":1,\"A\":2}').a", 2.0}, {`fromJSON('"\u00e9"')`, "é"}, {"fromJSON('12') == 12", true},
+	{"fromJSON(toJSON(Infinity))", math.Inf(1)}, {"fromJSON('[-1e999]')[0]", math.Inf(-1)}, {"fromJSON('-0') == 0", true}, {"fromJSON('{\"a\":1,\"A\":2}').a", 2.0}, {`fromJSON('"\u00e9"')`, "é"}, {"fromJSON('12') == 12", true},
 	// case
 	{"case(true, 'a', 'b')", "a"}, {"case(false, 'a', 'b')", "b"}, {"case(false, 1, num > 3, 2, 3)", 2.0}, {"CASE(true, 'a', fromJSON('bad'))", "a"}, {"case(false, fromJSON('bad'), obj.a)", 1.0},
 	// status and hashFiles
@@ -169,6 +169,7 @@ var errorCases = []struct {
 	{"format('{a}', 1)", expr.Evaluation, 0, "invalid"},
 	{"hashFiles('bad')", expr.Evaluation, 0, "the pattern is bad"},
 	{"'" + strings.Repeat("x", expr.MaxLength) + "'", expr.Parsing, -1, "Exceeded max expression length 21000"},
+	{"'" + strings.Repeat("😀", expr.MaxLength/2) + "'", expr.Parsing, -1, "Exceeded max expression length 21000"},
 }
 
 func TestErrors(t *testing.T) {

@@ -62,6 +62,15 @@ func TestDeepJSON(t *testing.T) {
 	}
 }
 
+// TestLengthIsOfCharacters has expressions that have more bytes than characters.
+func TestLengthIsOfCharacters(t *testing.T) {
+	for _, text := range []string{strings.Repeat("é", expr.MaxLength-2), strings.Repeat("😀", expr.MaxLength/2-1)} {
+		if got, err := expr.Eval("'"+text+"'", &expr.Context{}); got != text || err != nil {
+			t.Errorf("%.20v, %.80v", got, err)
+		}
+	}
+}
+
 func TestManyParentheses(t *testing.T) {
 	n := expr.MaxLength/2 - 1
 	if got, err := expr.Eval(strings.Repeat("(", n)+"1"+strings.Repeat(")", n), &expr.Context{}); got != 1.0 || err != nil {

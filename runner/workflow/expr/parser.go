@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode/utf16"
 )
 
 // Limits of GitHub's expression language.
 const (
-	// MaxLength is how many bytes one expression may have.
+	// MaxLength is how many characters one expression may have, counted as UTF-16
+	// does: those beyond the first 65536 are two.
 	MaxLength = 21000
 	// MaxDepth is how deep the tree of an expression may be.
 	MaxDepth = 50
@@ -64,10 +66,10 @@ type parser struct {
 
 // parse gives the tree of src; nil for an empty expression.
 func parse(src string, sc scope) (*node, error) {
-	if len(src) > MaxLength {
+	if n := length(src); n > MaxLength {
 		return nil, &Error{Kind: Parsing, Pos: -1, Expr: src,
 			Msg:  fmt.Sprintf("Exceeded max expression length %d", MaxLength),
-			Hint: fmt.Sprintf("This one has %d characters; move a part of it into env or into the script", len(src))}
+			Hint: fmt.Sprintf("This one has %d characters; move a part of it into env or into the script", n)}
 	}
 	p := &parser{lex: lexer{src: src}, scope: sc}
 	if err := p.advance(); err != nil {
@@ -87,6 +89,18 @@ func parse(src string, sc scope) (*node, error) {
 		return nil, &Error{Kind: Parsing, Pos: -1, Expr: src, Msg: fmt.Sprintf("Exceeded max expression depth %d", MaxDepth)}
 	}
 	return n, nil
+}
+
+// length is how many characters src has, as MaxLength counts them.
+func length(src string) int {
+	if len(src) <= MaxLength {
+		return len(src) // it has not more characters than bytes
+	}
+	n := 0
+	for _, r := range src {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
 }
 
 func (p *parser) advance() error {
