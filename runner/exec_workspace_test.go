@@ -148,7 +148,7 @@ func TestCopyKeepsWhatFilesAre(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if l, err := net.Listen("unix", filepath.Join(dir, "s")); err == nil { //nolint:noctx // a file is wanted
+		if l, err := net.Listen("unix", filepath.Join(dir, "s")); err == nil { // a file is wanted
 			defer func() { _ = l.Close() }()
 		}
 	}

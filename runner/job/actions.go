@@ -56,7 +56,7 @@ func (j *jobRun) stepImages(uses []string) (found []*loaded) {
 func sentences(errs ...error) error {
 	var text []string
 	for _, err := range errs {
-		joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what joins, not what it wraps
+		joined, ok := err.(interface{ Unwrap() []error }) // only what joins, not what it wraps
 		switch {
 		case ok:
 			for _, e := range joined.Unwrap() {

@@ -383,7 +383,7 @@ func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, 
 				calm = 0
 			}
 			if calm == looks || late {
-				return nil //nolint:nilerr // nothing is left, late or not
+				return nil // nothing is left, late or not
 			}
 			continue
 		}

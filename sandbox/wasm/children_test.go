@@ -77,7 +77,7 @@ func TestChildren(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put("child.wasm", program(0, "from the child\n", print(1, 1024, 15), exit(w.Const(5))))
+	put("child.wasm", program(0, "from the child\n", printTo(1, 1024, 15), exit(w.Const(5))))
 	put("trap.wasm", program(0, "", w.Unreachable()))
 	put("loop.wasm", program(0, "", w.Loop()))
 	put("text.wasm", w.Module{Imports: []w.Import{{Module: "env", Name: "x"}}, Funcs: []w.Func{{}}})

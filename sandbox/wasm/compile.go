@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -41,7 +42,7 @@ func (p *Provider) compile(ctx context.Context, data []byte, to string) error {
 	}
 	w.end()
 	switch {
-	case w.cpuLimitHit() || context.Cause(ctx) == context.DeadlineExceeded:
+	case w.cpuLimitHit() || errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &refusedError{fmt.Sprintf("CPU limit of %v for compiling a module reached", l.Compile)}
 	case w.last.outOfMemory():
 		return &refusedError{fmt.Sprintf("memory limit of %s for compiling a module reached", rootfs.Size(compileMemory))}

@@ -54,7 +54,7 @@ func (b *box) ReadFile(ctx context.Context, name string, limit int64) ([]byte, e
 	if errno != 0 {
 		return nil, osError("read", name, errno)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	data, err := io.ReadAll(io.LimitReader(&fileReader{f: f}, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

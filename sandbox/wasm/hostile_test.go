@@ -21,7 +21,6 @@ type attack struct {
 	name   string
 	module []byte
 	limits wasm.Limits
-	env    map[string]string
 
 	limit   string // the LimitError's name, "" where none
 	says    string // a part of the error, of stderr or of the log
@@ -107,7 +106,7 @@ func attacks(outside string) []attack {
 				letter(0, 0), letter(1, 4), letter(2, 8),
 				w.Const(3), w.Const(1024), w.Const(4), w.Call(fMkdir), w.Tee(0), w.Op(0x45)),
 			exit(w.Get(0))).Bytes()},
-		{name: "endless output", limits: wasm.Limits{Output: 1 << 20}, limit: "output", says: "output limit of 1 MiB reached", module: program(0, strings.Repeat("x", 4096), w.Loop(print(1, 1024, 4096))).Bytes()},
+		{name: "endless output", limits: wasm.Limits{Output: 1 << 20}, limit: "output", says: "output limit of 1 MiB reached", module: program(0, strings.Repeat("x", 4096), w.Loop(printTo(1, 1024, 4096))).Bytes()},
 		{name: "trap with a forged command", module: trap.Bytes(), exit: 134, says: "unreachable"},
 		{name: "a component", module: append([]byte("\x00asm\x0d\x00\x01\x00"), good[8:]...), refused: true, says: "component"},
 		{name: "truncated", module: good[:len(good)-5], refused: true, says: "truncated"},

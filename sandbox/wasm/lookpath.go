@@ -84,7 +84,7 @@ func (b *box) executable(name string) (program, bool) {
 	if errno != 0 {
 		return program{}, false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	head := make([]byte, 4)
 	n, _ := f.Read(head)
 	switch {

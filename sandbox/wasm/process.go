@@ -90,7 +90,7 @@ func (w *process) ready(ctx context.Context, setup wire.Setup) error {
 		err = fmt.Errorf("start a WASM worker: it was not ready within %v", startTime)
 	}
 	w.kill()
-	<-done
+	<-done //nolint:errcheck // the reason is known already
 	return err
 }
 

@@ -94,7 +94,6 @@ type Provider struct {
 
 	mu         sync.Mutex
 	namespaces bool
-	slots      int
 	closed     bool
 }
 

@@ -163,7 +163,7 @@ func program(locals int, data string, body ...[]byte) w.Module {
 }
 
 // print writes memory to a file descriptor.
-func print(fd, at, size int32) []byte {
+func printTo(fd, at, size int32) []byte {
 	return w.Cat(w.Const(0), w.Const(at), w.Store(), w.Const(4), w.Const(size), w.Store(),
 		w.Const(fd), w.Const(0), w.Const(1), w.Const(8), w.Call(fWrite), w.Drop())
 }
@@ -183,7 +183,7 @@ const (
 	rightsWrite = 1 << 6
 )
 
-func hello() []byte { return program(0, "hello\n", print(1, 1024, 6)).Bytes() }
+func hello() []byte { return program(0, "hello\n", printTo(1, 1024, 6)).Bytes() }
 
 func want[T comparable](t testing.TB, what string, got, want T) {
 	t.Helper()
@@ -334,7 +334,7 @@ func TestCancel(t *testing.T) {
 // TestStuckWriter cancels a step whose output nobody takes.
 func TestStuckWriter(t *testing.T) {
 	j := open(t, newProvider(t, nil))
-	c := j.put(program(0, strings.Repeat("x", 4096), w.Loop(print(1, 1024, 4096))).Bytes())
+	c := j.put(program(0, strings.Repeat("x", 4096), w.Loop(printTo(1, 1024, 4096))).Bytes())
 	release := make(chan struct{})
 	defer close(release)
 	c.Stdout = writerFunc(func(p []byte) (int, error) { <-release; return len(p), nil })

@@ -121,7 +121,7 @@ func TestJail(t *testing.T) {
 // TestDeterministic runs a program that prints the time and random bytes.
 func TestDeterministic(t *testing.T) {
 	m := program(0, "", w.Const(0), w.Const64(1), w.Const(2048), w.Call(fClock), w.Drop(),
-		w.Const(2056), w.Const(32), w.Call(fRandom), w.Drop(), print(1, 2048, 40)).Bytes()
+		w.Const(2056), w.Const(32), w.Call(fRandom), w.Drop(), printTo(1, 2048, 40)).Bytes()
 	outputs := func(deterministic bool) []string {
 		var all []string
 		for range 2 {

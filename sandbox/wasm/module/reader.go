@@ -53,16 +53,6 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
-// skipLEB skips a LEB128 of at most bits bits.
-func (r *reader) skipLEB(bits int) {
-	for n := 0; n < (bits+6)/7; n++ {
-		if r.byte() < 0x80 {
-			return
-		}
-	}
-	r.fail("%s has a number of more than %d bits", r.what, bits)
-}
-
 func (r *reader) bytes(n uint32) []byte {
 	if r.err != nil {
 		return nil

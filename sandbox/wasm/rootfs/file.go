@@ -76,7 +76,7 @@ func (r *regular) Pread(buf []byte, off int64) (int, sys.Errno) {
 		return 0, 0
 	}
 	n, err := r.file.ReadAt(buf, off)
-	if err == io.EOF || n > 0 { //nolint:errorlint // ReadAt returns it bare
+	if err == io.EOF || n > 0 { // ReadAt returns it bare
 		return n, 0
 	}
 	return n, errnoOf(err)
@@ -245,7 +245,7 @@ func (d *dir) Seek(offset position, whence int) (int64, sys.Errno) {
 // for them where they need them.
 func (d *dir) Readdir(n int) ([]sys.Dirent, sys.Errno) {
 	entries, err := d.file.ReadDir(n)
-	if err != nil && err != io.EOF && len(entries) == 0 { //nolint:errorlint // ReadDir returns it bare
+	if err != nil && err != io.EOF && len(entries) == 0 { // ReadDir returns it bare
 		return nil, errnoOf(err)
 	}
 	out := make([]sys.Dirent, len(entries))

@@ -18,7 +18,7 @@ func testSpecial(t *testing.T, f *FS, inner string) {
 	if err := syscall.Mkfifo(filepath.Join(inner, "fifo"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", filepath.Join(inner, "s")) //nolint:noctx // a test
+	l, err := net.Listen("unix", filepath.Join(inner, "s")) // a test
 	if err == nil {
 		defer l.Close()
 	}

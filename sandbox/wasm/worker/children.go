@@ -77,7 +77,7 @@ func functions() map[string]any {
 }
 
 func of(ctx context.Context) *instance {
-	return ctx.Value(instanceKey{}).(*instance) //nolint:forcetypeassert,errcheck // execute has put it there
+	return ctx.Value(instanceKey{}).(*instance) // execute has put it there
 }
 
 // hostModule makes the functions importable.

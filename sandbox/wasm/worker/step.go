@@ -144,7 +144,7 @@ func (r *run) readModule(name string) ([]byte, error) {
 	if errno != 0 {
 		return nil, errno
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	data := make([]byte, st.Size)
 	for at := 0; at < len(data); {
 		n, errno := file.Read(data[at:])

@@ -269,7 +269,7 @@ func (w *worker) compile(data []byte) (out wire.Outcome) {
 // they start from PWD and use absolute paths; those of wasi-libc have no such
 // folder, so that their / gets one (see rootfs.FS.Sub).
 func (w *worker) fsConfig(dir string, ofGo bool) wazero.FSConfig {
-	config := wazero.NewFSConfig().(sysfs.FSConfig) //nolint:forcetypeassert,errcheck // documented
+	config := wazero.NewFSConfig().(sysfs.FSConfig) // documented
 	var out wazero.FSConfig
 	for _, m := range w.mounts {
 		var fs sys.FS = m.fs
@@ -277,7 +277,7 @@ func (w *worker) fsConfig(dir string, ofGo bool) wazero.FSConfig {
 			fs = m.fs.Sub(name)
 		}
 		out = config.WithSysFSMount(fs, m.guest)
-		config = out.(sysfs.FSConfig) //nolint:forcetypeassert,errcheck // the same type
+		config = out.(sysfs.FSConfig) // the same type
 	}
 	return out
 }
