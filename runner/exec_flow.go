@@ -262,7 +262,7 @@ func (x *execution) name(l *leg) string {
 	if err != nil {
 		text = l.job.Name
 	}
-	return strings.ReplaceAll(l.job.DisplayName(text, l.combo), "\n", " ") // a value may have more lines
+	return l.job.DisplayName(text, l.combo)
 }
 
 // titles are what the steps are called, as far as it is known before they run.
@@ -274,7 +274,7 @@ func (x *execution) titles(l *leg) []string {
 		if text, err := expr.Interpolate(title, values); err == nil {
 			title = text
 		}
-		titles[i], _, _ = strings.Cut(title, "\n")
+		titles[i], _, _ = strings.Cut(title, "\n") // a value may have more lines
 	}
 	return titles
 }

@@ -123,7 +123,10 @@ func replaceCheckouts(steps *yaml.Node) {
 }
 
 func isCheckout(uses string) bool {
-	name, _, _ := strings.Cut(uses, "@")
+	name, _, hasRef := strings.Cut(uses, "@")
+	if !hasRef {
+		return false // a mistake, which is to be told
+	}
 	return name == "actions/checkout" || strings.HasSuffix(name, "://github.com/actions/checkout") || strings.HasSuffix(name, "://gitea.com/actions/checkout")
 }
 

@@ -34,7 +34,7 @@ func newScreen(w io.Writer, color, verbose bool) *screen {
 // pane is the screen for one of several jobs that run at the same time.
 func (s *screen) pane(name string) *screen {
 	clone := *s
-	clone.prefix = s.paint(dim, name+" |") + " "
+	clone.prefix = s.paint(dim, oneLine(name)+" |") + " "
 	return &clone
 }
 
@@ -73,15 +73,15 @@ var marks = map[task.Result]struct{ sign, color string }{
 	task.Skipped:   {"-", dim},
 }
 
-func (s *screen) job(name string) { s.printf("%s\n", s.paint(bold, "▶ "+name)) }
+func (s *screen) job(name string) { s.printf("%s\n", s.paint(bold, "▶ "+oneLine(name))) }
 
 func (s *screen) jobEnd(name string, r task.Result, took time.Duration) {
-	s.printf("%s\n\n", s.paint(marks[r].color, fmt.Sprintf("%s %s: %s (%s)", marks[r].sign, name, r, short(took))))
+	s.printf("%s\n\n", s.paint(marks[r].color, fmt.Sprintf("%s %s: %s (%s)", marks[r].sign, oneLine(name), r, short(took))))
 }
 
 // skipped tells of a job that does not run.
 func (s *screen) skipped(name, why string) {
-	s.printf("%s\n\n", s.paint(dim, fmt.Sprintf("%s %s: skipped: %s", marks[task.Skipped].sign, name, why)))
+	s.printf("%s\n\n", s.paint(dim, fmt.Sprintf("%s %s: skipped: %s", marks[task.Skipped].sign, oneLine(name), why)))
 }
 
 // rowStyles are how rows with a meaning are shown.
@@ -117,17 +117,21 @@ func (s *screen) line(row string) {
 func (s *screen) summary(totals []jobTotal) {
 	width := 0
 	for _, t := range totals {
-		width = max(width, len([]rune(t.name)))
+		width = max(width, len([]rune(oneLine(t.name))))
 	}
 	for _, t := range totals {
-		pad := strings.Repeat(" ", width-len([]rune(t.name)))
+		name := oneLine(t.name)
+		pad := strings.Repeat(" ", width-len([]rune(name)))
 		remark := t.why
 		if remark == "" {
 			remark = short(t.took)
 		}
-		s.printf("%s %s%s  %-9s  %s\n", s.paint(marks[t.result].color, marks[t.result].sign), t.name, pad, t.result, remark)
+		s.printf("%s %s%s  %-9s  %s\n", s.paint(marks[t.result].color, marks[t.result].sign), name, pad, t.result, remark)
 	}
 }
+
+// oneLine is the name of a job in one line: a value in it may have more.
+func oneLine(name string) string { return strings.ReplaceAll(name, "\n", " ") }
 
 // short is a duration for people.
 func short(d time.Duration) string {
