@@ -19,7 +19,7 @@ CC ?= cc
 HAS_CC := $(shell command -v $(CC) >/dev/null 2>&1 && echo yes)
 RACE := $(if $(HAS_CC),-race,)
 
-.PHONY: help build test lint bench demo fuzz cross clean
+.PHONY: help build toolbox test lint bench demo fuzz cross clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,13 +28,20 @@ build: ## write bin/runner
 	$(GO) generate ./sandbox/container/helperbin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
 
+toolbox: ## build the shell of the WASM sandbox
+	cd sandbox/wasm/guest && $(GO) run ./build -o ../toolbox/toolbox.wasm
+
 demo: ## run a job over the real protocol against a server in this process
 	$(GO) run ./examples/demo
 
-test: $(GOTESTSUM) ## run every test, with the race detector where there is a C compiler
+# More flags of gotestsum, for a machine where tests share their cores with others.
+TESTFLAGS ?=
+
+test: $(GOTESTSUM) toolbox ## run every test, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'SKIP race detector: no C compiler ($(CC)) on this machine')
 	@mkdir -p bin
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile bin/test.json -- $(RACE) ./...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile bin/test.json $(TESTFLAGS) --packages ./... -- $(RACE)
+	cd sandbox/wasm/guest && $(GO) run ./build test ./...
 
 lint: $(GOLANGCI_LINT) ## gofmt, vet, golangci-lint, and the builds for other systems
 	$(GOLANGCI_LINT) run ./...

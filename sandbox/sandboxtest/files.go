@@ -39,7 +39,7 @@ func testFiles(t *testing.T, h Harness) {
 	})
 	t.Run("modes", func(t *testing.T) {
 		if h.NoModes {
-			t.Skip("no modes here")
+			return // it has none
 		}
 		b := h.open(t)
 		files := []sandbox.File{{Path: "plain"}, {Path: "program", Mode: 0o755}, {Path: "secret", Mode: 0o600}}
@@ -94,7 +94,7 @@ func testFiles(t *testing.T, h Harness) {
 	})
 	t.Run("what a step puts in a file's place", func(t *testing.T) {
 		if h.NoProcesses {
-			t.Skip("no named pipes here")
+			return // it has none
 		}
 		b := h.open(t)
 		c := b.script("mkdir folder folder/sub; mkfifo pipe; ln -s /dev/zero device")

