@@ -263,7 +263,7 @@ func TestHostOnly(t *testing.T) {
 	cases := suiteCases(t)
 	for name, why := range hostOnly {
 		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return c.Name == name }) {
-			t.Error(fmt.Sprintf("hostOnly: there is no case %q, or it has no reason", name))
+			t.Errorf("hostOnly: there is no case %q, or it has no reason", name)
 		}
 	}
 }
