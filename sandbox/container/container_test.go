@@ -233,7 +233,7 @@ func TestServicesThatFail(t *testing.T) {
 }
 
 func TestEngineAway(t *testing.T) {
-	p, err := container.New(container.Options{Host: "unix:///nowhere/docker.sock", Timeout: 700 * time.Millisecond,
+	p, err := container.New(container.Options{Host: "unix:///nowhere/docker.sock", Timeout: 1200 * time.Millisecond,
 		Helper: func(string) ([]byte, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -241,8 +241,8 @@ func TestEngineAway(t *testing.T) {
 	var log lines
 	spec := newSpec()
 	spec.Log = log.log
-	contains(t, "error", refused(t, p, spec), "unix:///nowhere/docker.sock has not answered for 700ms", "container.docker_host")
-	contains(t, "log", log.String(), "waiting up to 700ms")
+	contains(t, "error", refused(t, p, spec), "unix:///nowhere/docker.sock has not answered for 1.2s", "container.docker_host")
+	contains(t, "log", log.String(), "waiting up to 1.2s")
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
