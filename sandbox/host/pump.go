@@ -15,7 +15,7 @@ const (
 	// has ended before it is taken to be a background process's. It serves
 	// `exec > >(tee log)`, whose tee writes its last lines after the shell
 	// has ended.
-	quiet = 100 * time.Millisecond
+	quiet = 250 * time.Millisecond
 
 	// patience ends the wait for quiet when a background process never is:
 	// it is over when this time has passed and all that the process itself
