@@ -25,7 +25,7 @@ import (
 )
 
 func TestMemoryLimit(t *testing.T) {
-	p := engine(t).provider(t, container.Options{Memory: "24m"})
+	p := engine(t).provider(t, container.Options{Memory: "64m"})
 	s := open(t, p, newSpec())
 	for range 2 {
 		res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "head -c 200000000 /dev/zero | tail"}})
@@ -34,7 +34,7 @@ func TestMemoryLimit(t *testing.T) {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		same(t, "limit", limit.Limit, "memory")
-		contains(t, "error", limit.Text, "memory limit of 24 MiB reached")
+		contains(t, "error", limit.Text, "memory limit of 64 MiB reached")
 		if res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "exit 5"}}); err != nil || res.ExitCode != 5 {
 			t.Errorf("the next step: %+v, %v", res, err)
 		}
