@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"otelrunner/sandbox/wasm/wasmtest"
 )
 
 // TestAsNobody runs the tests of the jail again as an unprivileged user: root
@@ -34,7 +36,7 @@ func TestAsNobody(t *testing.T) {
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", "TestJail|TestRun|TestKilled|TestHostile/(endless|more|20|a_full|a_link|/)") //nolint:gosec // this test
-	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir}
+	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, wasmtest.WorkerVariable + "=" + workerProgram}
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()

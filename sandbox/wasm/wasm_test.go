@@ -15,20 +15,27 @@ import (
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/wasm"
 	w "otelrunner/sandbox/wasm/wasmtest"
-	"otelrunner/sandbox/wasm/worker"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == worker.Argument {
-		os.Exit(wasm.WorkerMain())
+	name, remove, err := w.BuildWorker()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	workerProgram = name
+	status := m.Run()
+	remove()
+	os.Exit(status)
 }
+
+// workerProgram is the worker, built once for all tests.
+var workerProgram string //nolint:gochecknoglobals // set by TestMain
 
 // newProvider makes a provider without a spare, so that tests count processes.
 func newProvider(t testing.TB, change func(*wasm.Options)) *wasm.Provider {
 	t.Helper()
-	o := wasm.Options{Root: t.TempDir(), NoSpare: true, Limits: wasm.Limits{Wall: 20 * time.Second, Memory: 64 << 20}}
+	o := wasm.Options{Root: t.TempDir(), Command: []string{workerProgram}, NoSpare: true, Limits: wasm.Limits{Wall: 20 * time.Second, Memory: 64 << 20}}
 	if change != nil {
 		change(&o)
 	}
