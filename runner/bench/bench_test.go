@@ -24,7 +24,6 @@ import (
 	"otelrunner/runner/poll"
 	"otelrunner/runner/simulate"
 	"otelrunner/runner/task"
-	"otelrunner/runner/workflow"
 
 	prom "github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/exporters/prometheus"
@@ -148,20 +147,6 @@ func instruments(row printer) {
 		}
 	})
 	row("instruments: a call counted and timed, 2 readers | %d ns, %.0f allocations | 0 allocations | ", r.NsPerOp(), allocs)
-}
-
-// largeWorkflow is the reading of a 300-step job.
-func largeWorkflow(t *testing.T, row printer) {
-	text := steps(repeat("echo ${{ github.sha }} ${{ matrix.os == 'linux' && env.A || 'b' }}", 300)...)
-	r := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := workflow.Parse("large.yml", []byte(text)); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	row("parse a workflow of 300 steps | %.1f ms, %d allocations | | ", float64(r.NsPerOp())/1e6, r.AllocsPerOp())
 }
 
 // idleMemory is the resident memory of the built program while it waits.
