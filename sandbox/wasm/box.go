@@ -26,6 +26,7 @@ type box struct {
 	root, tools *os.Root
 	files       *rootfs.FS // the guests' /, for the runner
 	toolFiles   *rootfs.FS
+	mounts      []mounted // the innermost first
 
 	mu     sync.Mutex
 	staged map[string]*stagedTree
@@ -51,7 +52,7 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 		info: sandbox.Info{
 			Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
 			Workspace: workspace, Temp: tempFolder, ToolCache: toolFolder, Home: homeFolder, Name: "wasm",
-			Details: p.details(s.worker),
+			Details: p.details(s.worker, s.mounts),
 		},
 	}
 	if b.log == nil {
@@ -65,11 +66,14 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 	if errno := b.files.Mkdir(workspace, 0o755); errno != 0 {
 		return nil, errors.Join(fmt.Errorf("make the workspace: %w", errno), root.Close(), tools.Close())
 	}
+	if err := b.openMounts(s.mounts); err != nil {
+		return nil, errors.Join(err, root.Close(), tools.Close())
+	}
 	return b, nil
 }
 
 // details say what holds a guest, for the job's log.
-func (p *Provider) details(w *process) []string {
+func (p *Provider) details(w *process, mounts []Mount) []string {
 	l := p.options.Limits
 	p.mu.Lock()
 	jail := slices.Clone(w.state.Jail)
@@ -86,7 +90,7 @@ func (p *Provider) details(w *process) []string {
 		"Jail: " + inForce,
 		fmt.Sprintf("Limits of a step: %v, %v of CPU time, %s of memory, %s of output, %d open files", l.Wall, l.CPU, rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
 		fmt.Sprintf("Limits of the job: %s on the disk in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
-		"Mounts: / (writable), " + toolFolder + " (read-only)",
+		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
 		"Network: none",
 	}
 	if len(w.state.Missing) > 0 {
@@ -103,7 +107,7 @@ func (b *box) Info() sandbox.Info { return b.info }
 
 // Close ends the worker and removes the job's folder.
 func (b *box) Close(context.Context) error {
-	return errors.Join(b.slot.remove(), b.root.Close(), b.tools.Close())
+	return errors.Join(b.slot.remove(), b.closeMounts(), b.root.Close(), b.tools.Close())
 }
 
 // abs makes a path of the interface absolute.
@@ -116,6 +120,9 @@ func (b *box) abs(name string) string {
 
 // at is the file system and the path in it for an absolute path.
 func (b *box) at(name string) (*rootfs.FS, string) {
+	if m, rest := b.mountOf(name); m != nil {
+		return m.files, rest
+	}
 	if name == toolFolder || strings.HasPrefix(name, toolFolder+"/") {
 		return b.toolFiles, strings.TrimPrefix(name, toolFolder)
 	}

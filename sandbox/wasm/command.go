@@ -17,27 +17,44 @@ import (
 	"otelrunner/sandbox/wasm/worker"
 )
 
+// ModuleRun is one run of a module of this machine.
+type ModuleRun struct {
+	File   string // the module
+	Args   []string
+	Env    map[string]string
+	Mounts []Mount
+	// Dir is where it starts, as the module sees it; "" is a folder of its own.
+	Dir string
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
 // RunModule runs a module of this machine in a sandbox of its own, as `runner wasm
 // run` does, and returns its exit code. The error is a sentence for the terminal.
-func (p *Provider) RunModule(ctx context.Context, file string, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	data, err := readModule(file, p.options.Limits.ModuleSize)
+func (p *Provider) RunModule(ctx context.Context, r ModuleRun) (int, error) {
+	data, err := readModule(r.File, p.options.Limits.ModuleSize)
 	if err != nil {
 		return -1, err
 	}
-	s, err := p.Open(ctx, sandbox.Spec{ID: "run", Repository: "run/work"})
+	s, err := p.OpenMounts(ctx, sandbox.Spec{ID: "run", Repository: "run/work", Log: func(line string) {
+		if r.Stderr != nil {
+			_, _ = fmt.Fprintln(r.Stderr, line)
+		}
+	}}, r.Mounts)
 	if err != nil {
 		return -1, err
 	}
-	name := filepath.Base(file)
+	name := filepath.Base(r.File)
 	c := &sandbox.Command{
-		Args: append([]string{tempFolder + "/" + name}, args...), Env: env,
+		Args: append([]string{tempFolder + "/" + name}, r.Args...), Env: r.Env, Dir: r.Dir,
 		Files: []sandbox.File{{Path: tempFolder + "/" + name, Data: data}},
-		Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 	}
 	res, err := s.Run(ctx, c)
 	var refused *sandbox.NotFoundError
 	if errors.As(err, &refused) && refused.Hint != "" {
-		err = fmt.Errorf("%s: %s", file, refused.Hint)
+		err = fmt.Errorf("%s: %s", r.File, refused.Hint)
 	}
 	return res.ExitCode, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 }

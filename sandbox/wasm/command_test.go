@@ -23,14 +23,14 @@ func file(t *testing.T, data []byte) string {
 func TestRunModule(t *testing.T) {
 	p := newProvider(t, nil)
 	var out bytes.Buffer
-	code, err := p.RunModule(t.Context(), file(t, environ(fArgsSizes, fArgs)), []string{"a", "b c"}, nil, nil, &out, &out)
+	code, err := p.RunModule(t.Context(), wasm.ModuleRun{File: file(t, environ(fArgsSizes, fArgs)), Args: []string{"a", "b c"}, Stdout: &out, Stderr: &out})
 	want(t, "exit code", code, 0)
 	want(t, "error", err, nil)
 	want(t, "output", out.String(), "/temp/tool.wasm\x00a\x00b c\x00")
-	code, err = p.RunModule(t.Context(), file(t, program(0, "", exit(w.Const(9))).Bytes()), nil, nil, nil, &out, &out)
+	code, err = p.RunModule(t.Context(), wasm.ModuleRun{File: file(t, program(0, "", exit(w.Const(9))).Bytes())})
 	want(t, "exit code", code, 9)
 	want(t, "error", err, nil)
-	_, err = p.RunModule(t.Context(), file(t, []byte("(module)")), nil, nil, nil, &out, &out)
+	_, err = p.RunModule(t.Context(), wasm.ModuleRun{File: file(t, []byte("(module)"))})
 	if err == nil || !strings.Contains(err.Error(), "wat2wasm") || strings.Contains(err.Error(), "PATH") {
 		t.Errorf("error %v", err)
 	}

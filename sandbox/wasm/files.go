@@ -191,11 +191,11 @@ func (b *box) removeAny(name string) error {
 	files, rest := b.at(name)
 	errno := files.Unlink(rest)
 	if errno == sys.EISDIR {
-		rel := strings.TrimPrefix(path.Clean(rest), "/")
-		if rel == "" {
-			return errors.New("remove /: it is the sandbox's root")
+		root, rel := b.rootAt(name)
+		if rel == "." {
+			return errors.New("remove " + name + ": it is a root of the sandbox")
 		}
-		if err := b.root.RemoveAll(rel); err != nil {
+		if err := root.RemoveAll(rel); err != nil {
 			return fmt.Errorf("remove %s: %w", name, err)
 		}
 		return nil
@@ -278,7 +278,8 @@ func (b *box) copyFile(name string, tree fs.FS, e staging.Entry) error {
 // HashFiles is GitHub's hashFiles.
 func (b *box) HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error) {
 	abs := b.abs(dir)
-	root, err := b.root.OpenRoot(strings.TrimPrefix(abs, "/"))
+	within, rel := b.rootAt(abs)
+	root, err := within.OpenRoot(rel)
 	if err != nil {
 		return "", fmt.Errorf("hash files in %s: %w", dir, err)
 	}

@@ -102,6 +102,7 @@ var _ sandbox.Provider = (*Provider)(nil)
 // slot is a worker with the folder that it is jailed in.
 type slot struct {
 	folder string
+	mounts []Mount
 	worker *process
 }
 
@@ -217,7 +218,7 @@ func (p *Provider) launch(command func(namespaces bool) *exec.Cmd) (*exec.Cmd, e
 // Warm compiles the toolbox, where that was not done, and starts the spare
 // worker; it returns when both are done.
 func (p *Provider) Warm(ctx context.Context) error {
-	s, err := p.newSlot(ctx)
+	s, err := p.newSlot(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -265,29 +266,32 @@ const (
 	toolFolder = "/tools"
 )
 
-// newSlot makes a folder and a worker that is jailed in it.
-func (p *Provider) newSlot(ctx context.Context) (*slot, error) {
+// newSlot makes a folder and a worker that is jailed in it, and in the mounts.
+func (p *Provider) newSlot(ctx context.Context, mounts []Mount) (*slot, error) {
 	folder, err := os.MkdirTemp(filepath.Join(p.options.Root, "jobs"), "job-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a WASM job: %w", err)
 	}
-	s := &slot{folder: folder}
+	s := &slot{folder: folder, mounts: mounts}
 	for _, dir := range []string{workFolder, tempFolder, tmpFolder, homeFolder} {
 		if err := os.Mkdir(filepath.Join(folder, dir), 0o700); err != nil {
 			return nil, errors.Join(fmt.Errorf("make a folder for a WASM job: %w", err), s.remove())
 		}
 	}
-	if s.worker, err = p.newWorker(ctx, folder); err != nil {
+	if err := s.makeMountPoints(); err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	if s.worker, err = p.newWorker(ctx, s); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
 }
 
 // newWorker starts a worker for a job's folder, with the toolbox loaded.
-func (p *Provider) newWorker(ctx context.Context, folder string) (*process, error) {
+func (p *Provider) newWorker(ctx context.Context, s *slot) (*process, error) {
 	setup := wire.Setup{
-		Root:   folder,
-		Mounts: []wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}},
+		Root:   s.folder,
+		Mounts: append([]wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}}, wireMounts(s.mounts)...),
 		Cache:  p.cache.dir,
 	}
 	if len(p.options.Toolbox) > 0 {
@@ -343,7 +347,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	}
 	if s == nil {
 		var err error
-		if s, err = p.newSlot(ctx); err != nil {
+		if s, err = p.newSlot(ctx, nil); err != nil {
 			return nil, err
 		}
 	}

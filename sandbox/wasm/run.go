@@ -75,7 +75,7 @@ func (b *box) revive(ctx context.Context) error {
 		return nil
 	}
 	b.slot.worker.end()
-	w, err := b.provider.newWorker(ctx, b.slot.folder)
+	w, err := b.provider.newWorker(ctx, b.slot)
 	if err != nil {
 		return fmt.Errorf("replace the job's WASM worker: %w", err)
 	}

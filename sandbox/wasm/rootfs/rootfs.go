@@ -341,4 +341,9 @@ func timeOf(ns int64) time.Time {
 
 // Sub is the file system of a folder: paths start there. Links may still lead to
 // all of f.
-func (f *FS) Sub(dir string) sys.FS { return &sub{f: f, dir: strings.Trim(dir, "/")} }
+func (f *FS) Sub(dir string) sys.FS { return f.SubOf(f, dir) }
+
+// SubOf is Sub for a folder of a file system that is mounted in f.
+func (f *FS) SubOf(mounted *FS, dir string) sys.FS {
+	return &sub{top: f, f: mounted, dir: strings.Trim(dir, "/")}
+}

@@ -8,44 +8,94 @@ import (
 	wsys "github.com/tetratelabs/wazero/sys"
 )
 
-// sub starts paths in a folder of f: the / of a guest of wasi-libc.
+// sub starts paths in a folder: the / of a guest of wasi-libc.
 //
 // wasi-libc strips the leading slash of absolute paths, so that they look like
 // relative ones here. A name whose first part is not in the folder, and is a
-// folder at the top of f, is meant absolutely; every other one starts in the
-// folder.
+// folder at the top of the guest's own /, is meant absolutely; every other one
+// starts in the folder.
 type sub struct {
-	f   *FS
+	top *FS // the guest's own /
+	f   *FS // the folder's file system, which is top or mounted in it
 	dir string
 }
 
-func (s *sub) name(name string) string {
+func (s *sub) at(name string) (*FS, string) {
 	trimmed := strings.TrimLeft(name, "/")
 	first, _, _ := strings.Cut(trimmed, "/")
-	if s.dir == "." || s.dir == "" || first == "" || first == "." {
-		return s.dir + "/" + trimmed
+	if s.f == s.top && (s.dir == "." || s.dir == "") || first == "" || first == "." {
+		return s.f, s.dir + "/" + trimmed
 	}
 	if _, errno := s.f.Lstat(s.dir + "/" + first); errno == sys.ENOENT {
-		if info, errno := s.f.Lstat(first); errno == 0 && info.Mode.IsDir() {
-			return trimmed
+		if info, errno := s.top.Lstat(first); errno == 0 && info.Mode.IsDir() {
+			return s.top, trimmed
 		}
 	}
-	return s.dir + "/" + trimmed
+	return s.f, s.dir + "/" + trimmed
 }
 
-func (s *sub) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File, sys.Errno) {
-	return s.f.OpenFile(s.name(name), flag, perm)
+// two are the places of a call that has two.
+func (s *sub) two(from, to string, do func(f *FS, from, to string) sys.Errno) sys.Errno {
+	f, from := s.at(from)
+	g, to := s.at(to)
+	if f != g {
+		return errCrossDevice
+	}
+	return do(f, from, to)
 }
-func (s *sub) Lstat(name string) (wsys.Stat_t, sys.Errno)    { return s.f.Lstat(s.name(name)) }
-func (s *sub) Stat(name string) (wsys.Stat_t, sys.Errno)     { return s.f.Stat(s.name(name)) }
-func (s *sub) Mkdir(name string, perm fs.FileMode) sys.Errno { return s.f.Mkdir(s.name(name), perm) }
-func (s *sub) Chmod(name string, perm fs.FileMode) sys.Errno { return s.f.Chmod(s.name(name), perm) }
-func (s *sub) Rename(from, to string) sys.Errno              { return s.f.Rename(s.name(from), s.name(to)) }
-func (s *sub) Rmdir(name string) sys.Errno                   { return s.f.Rmdir(s.name(name)) }
-func (s *sub) Unlink(name string) sys.Errno                  { return s.f.Unlink(s.name(name)) }
-func (s *sub) Link(from, to string) sys.Errno                { return s.f.Link(s.name(from), s.name(to)) }
-func (s *sub) Symlink(target, name string) sys.Errno         { return s.f.Symlink(target, s.name(name)) }
-func (s *sub) Readlink(name string) (string, sys.Errno)      { return s.f.Readlink(s.name(name)) }
+
+// errCrossDevice stands for EXDEV, for which the engine has no number.
+const errCrossDevice = sys.EPERM
+
+func (s *sub) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File, sys.Errno) {
+	f, name := s.at(name)
+	return f.OpenFile(name, flag, perm)
+}
+
+func (s *sub) Lstat(name string) (wsys.Stat_t, sys.Errno) {
+	f, name := s.at(name)
+	return f.Lstat(name)
+}
+
+func (s *sub) Stat(name string) (wsys.Stat_t, sys.Errno) {
+	f, name := s.at(name)
+	return f.Stat(name)
+}
+
+func (s *sub) Mkdir(name string, perm fs.FileMode) sys.Errno {
+	f, name := s.at(name)
+	return f.Mkdir(name, perm)
+}
+
+func (s *sub) Chmod(name string, perm fs.FileMode) sys.Errno {
+	f, name := s.at(name)
+	return f.Chmod(name, perm)
+}
+
+func (s *sub) Rename(from, to string) sys.Errno { return s.two(from, to, (*FS).Rename) }
+func (s *sub) Link(from, to string) sys.Errno   { return s.two(from, to, (*FS).Link) }
+
+func (s *sub) Rmdir(name string) sys.Errno {
+	f, name := s.at(name)
+	return f.Rmdir(name)
+}
+
+func (s *sub) Unlink(name string) sys.Errno {
+	f, name := s.at(name)
+	return f.Unlink(name)
+}
+
+func (s *sub) Symlink(target, name string) sys.Errno {
+	f, name := s.at(name)
+	return f.Symlink(target, name)
+}
+
+func (s *sub) Readlink(name string) (string, sys.Errno) {
+	f, name := s.at(name)
+	return f.Readlink(name)
+}
+
 func (s *sub) Utimens(name string, atim, mtim int64) sys.Errno {
-	return s.f.Utimens(s.name(name), atim, mtim)
+	f, name := s.at(name)
+	return f.Utimens(name, atim, mtim)
 }

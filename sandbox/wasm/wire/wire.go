@@ -47,8 +47,10 @@ const maxState = 1 << 20
 // Mount is a folder of this machine that guests see.
 type Mount struct {
 	Host     string `json:"host"`
-	Guest    string `json:"guest"` // absolute, one name
+	Guest    string `json:"guest"` // absolute and clean
 	ReadOnly bool   `json:"readOnly"`
+	// Uncounted leaves what is in it already out of the quota.
+	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 // Setup makes a worker ready: it jails itself before it answers.

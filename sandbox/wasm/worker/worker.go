@@ -163,8 +163,10 @@ func (w *worker) openMounts(rules *jail.Rules) error {
 			rules.ReadOnly = append(rules.ReadOnly, m.Host)
 		} else {
 			rules.ReadWrite = append(rules.ReadWrite, m.Host)
-			if err := w.quota.Count(root); err != nil {
-				return fmt.Errorf("count what is in guests' %s: %w", m.Guest, err)
+			if !m.Uncounted {
+				if err := w.quota.Count(root); err != nil {
+					return fmt.Errorf("count what is in guests' %s: %w", m.Guest, err)
+				}
 			}
 		}
 		w.mounts = append(w.mounts, mount{m.Guest, rootfs.New(root, w.quota, m.ReadOnly)})
@@ -273,8 +275,8 @@ func (w *worker) fsConfig(dir string, ofGo bool) wazero.FSConfig {
 	var out wazero.FSConfig
 	for _, m := range w.mounts {
 		var fs sys.FS = m.fs
-		if at, name, ok := w.lookup(dir); ok && at == m.fs && m.guest == "/" && !ofGo {
-			fs = m.fs.Sub(name)
+		if at, name, ok := w.lookup(dir); ok && m.guest == "/" && !ofGo {
+			fs = m.fs.SubOf(at, name)
 		}
 		out = config.WithSysFSMount(fs, m.guest)
 		config = out.(sysfs.FSConfig) // the same type
@@ -286,11 +288,11 @@ func (w *worker) fsConfig(dir string, ofGo bool) wazero.FSConfig {
 func (w *worker) lookup(name string) (*rootfs.FS, string, bool) {
 	name = filepath.ToSlash(filepath.Clean("/" + name))
 	var found *rootfs.FS
-	rest := ""
+	rest, longest := "", -1
 	for _, m := range w.mounts {
 		prefix := strings.TrimSuffix(m.guest, "/")
-		if name == prefix || strings.HasPrefix(name, prefix+"/") {
-			found, rest = m.fs, strings.TrimPrefix(name[len(prefix):], "/")
+		if len(prefix) > longest && (name == prefix || strings.HasPrefix(name, prefix+"/")) {
+			found, rest, longest = m.fs, strings.TrimPrefix(name[len(prefix):], "/"), len(prefix)
 		}
 	}
 	if rest == "" {
