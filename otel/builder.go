@@ -1,10 +1,8 @@
 package otel
 
 import (
-	"context"
 	"errors"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -19,12 +17,6 @@ type builder struct {
 func (b *builder) name(n string) string { return b.namespace + "_" + n }
 
 func (b *builder) keep(err error) { b.err = errors.Join(b.err, err) }
-
-func (b *builder) counter(name, unit, help string) metric.Int64Counter {
-	c, err := b.meter.Int64Counter(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
-	b.keep(err)
-	return c
-}
 
 // histogram makes a histogram of seconds.
 func (b *builder) histogram(name, help string, bounds []float64) metric.Float64Histogram {
@@ -46,24 +38,11 @@ func (b *builder) floatGauge(name, unit, help string) metric.Float64ObservableGa
 	return g
 }
 
-// callback observes gauges by f until in is closed.
-func (b *builder) callback(in *Instruments, f metric.Callback, gauges ...metric.Observable) {
-	r, err := b.meter.RegisterCallback(f, gauges...)
+// callback observes what is given by f until in is closed.
+func (b *builder) callback(in *Instruments, f metric.Callback, observed ...metric.Observable) {
+	r, err := b.meter.RegisterCallback(f, observed...)
 	b.keep(err)
 	if err == nil {
 		in.unregisters = append(in.unregisters, r)
 	}
-}
-
-// zero makes the series of c exist.
-func (*builder) zero(c metric.Int64Counter, series ...[]metric.AddOption) {
-	for _, opts := range series {
-		c.Add(context.Background(), 0, opts...)
-	}
-}
-
-// label is the one label of a counter's series, built once: built for each
-// call, it costs four allocations.
-func label(key, value string) []metric.AddOption {
-	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))}
 }

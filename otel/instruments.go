@@ -40,8 +40,6 @@ const (
 	FetchDeadline
 	// FetchError is a call that failed.
 	FetchError
-
-	fetchResults
 )
 
 // Method is a call to the server whose failures are counted.
@@ -76,9 +74,10 @@ type InstrumentOptions struct {
 // the readers. Label values are constants: what a user or a server chooses
 // (task, repository, branch, URL) is never one.
 //
-// Gauges are observable: they are read from the fields below when a reader
-// collects, so that every reader sees the same state, also under delta
-// temporality, where a recorded gauge would vanish after one export.
+// Gauges and counters are observable: they are read from the fields below when a
+// reader collects. So every reader sees the same state, also under delta
+// temporality, where a recorded gauge would vanish after one export, and counting
+// costs an atomic addition. Histograms are recorded, for their exemplars.
 type Instruments struct {
 	poll   pollInstruments
 	job    jobInstruments
@@ -94,26 +93,19 @@ type Instruments struct {
 }
 
 type pollInstruments struct {
-	fetch         metric.Int64Counter
+	fetch         *counter // by fetchSeries
 	fetchDuration metric.Float64Histogram
-	clientErrors  metric.Int64Counter
-
-	byResult [fetchResults][]metric.AddOption
-	byMethod [methods][]metric.AddOption
+	clientErrors  *counter // by Method
 }
 
 type jobInstruments struct {
-	total    metric.Int64Counter
+	total    *counter // by status
 	duration metric.Float64Histogram
-
-	byStatus [statuses][]metric.AddOption
 }
 
 type reportInstruments struct {
-	log, state                 metric.Int64Counter
+	log, state                 *counter // by okSeries
 	logDuration, stateDuration metric.Float64Histogram
-
-	success, failure []metric.AddOption
 }
 
 // A status is the value of the label of that name, as an index.
@@ -125,8 +117,6 @@ const (
 	statusCancelled
 	statusSkipped
 	statusUnknown
-
-	statuses
 )
 
 // Bucket bounds in seconds, as act_runner has them.
@@ -185,57 +175,52 @@ func (in *Instruments) Close() error {
 }
 
 func newPollInstruments(b *builder) pollInstruments {
-	p := pollInstruments{
-		fetch:         b.counter("poll_fetch", "{call}", "FetchTask calls by their result."),
+	return pollInstruments{
+		fetch:         b.counter("poll_fetch", "{call}", "FetchTask calls by their result.", "result", "task", "empty", "error"),
 		fetchDuration: b.histogram("poll_fetch_duration", "Duration of FetchTask calls that the server answered.", fetchBuckets),
-		clientErrors:  b.counter("client_errors", "{error}", "Failed calls to the server by their method."),
+		clientErrors:  b.counter("client_errors", "{error}", "Failed calls to the server by their method.", "method", "FetchTask", "UpdateLog", "UpdateTask"),
 	}
-	task, empty, failed := label("result", "task"), label("result", "empty"), label("result", "error")
-	p.byResult = [fetchResults][]metric.AddOption{
-		FetchTask: task, FetchEmpty: empty, FetchDeadline: empty, FetchError: failed,
+}
+
+// fetchSeries is the index of a result among the series of poll_fetch.
+func fetchSeries(r FetchResult) int {
+	switch r {
+	case FetchTask:
+		return 0
+	case FetchEmpty, FetchDeadline:
+		return 1
+	default:
+		return 2
 	}
-	p.byMethod = [methods][]metric.AddOption{
-		MethodFetchTask:  label("method", "FetchTask"),
-		MethodUpdateLog:  label("method", "UpdateLog"),
-		MethodUpdateTask: label("method", "UpdateTask"),
-	}
-	b.zero(p.fetch, p.byResult[:]...)
-	b.zero(p.clientErrors, p.byMethod[:]...)
-	return p
 }
 
 func newJobInstruments(b *builder) jobInstruments {
-	j := jobInstruments{
-		total:    b.counter("job", "{job}", "Finished jobs by their status."),
+	return jobInstruments{
+		total:    b.counter("job", "{job}", "Finished jobs by their status.", "status", "success", "failure", "cancelled", "skipped", "unknown"),
 		duration: b.histogram("job_duration", "Duration of finished jobs.", jobBuckets),
-		byStatus: [statuses][]metric.AddOption{
-			statusSuccess:   label("status", "success"),
-			statusFailure:   label("status", "failure"),
-			statusCancelled: label("status", "cancelled"),
-			statusSkipped:   label("status", "skipped"),
-			statusUnknown:   label("status", "unknown"),
-		},
 	}
-	b.zero(j.total, j.byStatus[:]...)
-	return j
 }
 
 func newReportInstruments(b *builder) reportInstruments {
-	r := reportInstruments{
-		log:           b.counter("report_log", "{call}", "UpdateLog calls by their result."),
+	return reportInstruments{
+		log:           b.counter("report_log", "{call}", "UpdateLog calls by their result.", "result", "success", "error"),
 		logDuration:   b.histogram("report_log_duration", "Duration of UpdateLog calls.", reportBuckets),
-		state:         b.counter("report_state", "{call}", "UpdateTask calls by their result."),
+		state:         b.counter("report_state", "{call}", "UpdateTask calls by their result.", "result", "success", "error"),
 		stateDuration: b.histogram("report_state_duration", "Duration of UpdateTask calls.", reportBuckets),
-		success:       label("result", "success"),
-		failure:       label("result", "error"),
 	}
-	b.zero(r.log, r.success, r.failure)
-	b.zero(r.state, r.success, r.failure)
-	return r
 }
 
-// observe registers the gauges. One callback reads all of them, so that
-// running and utilisation of one collection belong together.
+// okSeries is the index of a call's result among the series of report_log and
+// report_state.
+func okSeries(ok bool) int {
+	if ok {
+		return 0
+	}
+	return 1
+}
+
+// observe registers the gauges and counters. One callback reads all of them, so
+// that running and utilisation of one collection belong together.
 func (in *Instruments) observe(b *builder) {
 	info := b.intGauge("info", "", "Always 1; the labels say who this runner is.")
 	capacity := b.intGauge("capacity", "{job}", "Jobs that may run at a time.")
@@ -245,6 +230,11 @@ func (in *Instruments) observe(b *builder) {
 	utilization := b.floatGauge("job_capacity_utilization", "1", "Running jobs as a share of the capacity, 0 to 1.")
 	rows := b.intGauge("report_log_buffer_rows", "{row}", "Log rows of all tasks that the server has not acknowledged.")
 
+	counters := []*counter{in.poll.fetch, in.poll.clientErrors, in.job.total, in.report.log, in.report.state}
+	observed := []metric.Observable{info, capacity, uptime, backoff, running, utilization, rows}
+	for _, c := range counters {
+		observed = append(observed, c.family)
+	}
 	b.callback(in, func(_ context.Context, o metric.Observer) error {
 		n, limit := in.running.Load(), in.capacity.Load()
 		o.ObserveInt64(info, 1, *in.info.Load()...)
@@ -254,8 +244,11 @@ func (in *Instruments) observe(b *builder) {
 		o.ObserveInt64(running, n)
 		o.ObserveFloat64(utilization, share(n, limit))
 		o.ObserveInt64(rows, in.bufferRows.Load())
+		for _, c := range counters {
+			c.observe(o)
+		}
 		return nil
-	}, info, capacity, uptime, backoff, running, utilization, rows)
+	}, observed...)
 }
 
 // share is n of limit, 0 to 1. After a reload that lowers the capacity more
@@ -280,10 +273,7 @@ func (in *Instruments) SetCapacity(n int) { in.capacity.Store(int64(n)) }
 
 // PollFetch counts one FetchTask call. d is observed unless r is FetchDeadline.
 func (in *Instruments) PollFetch(ctx context.Context, r FetchResult, d time.Duration) {
-	if r >= fetchResults {
-		r = FetchError
-	}
-	in.poll.fetch.Add(ctx, 1, in.poll.byResult[r]...)
+	in.poll.fetch.add(fetchSeries(r))
 	if r != FetchDeadline {
 		in.poll.fetchDuration.Record(ctx, d.Seconds())
 	}
@@ -293,9 +283,9 @@ func (in *Instruments) PollFetch(ctx context.Context, r FetchResult, d time.Dura
 func (in *Instruments) PollBackoff(base time.Duration) { in.backoff.Store(int64(base)) }
 
 // ClientError counts one failed call to the server.
-func (in *Instruments) ClientError(ctx context.Context, m Method) {
+func (in *Instruments) ClientError(_ context.Context, m Method) {
 	if m < methods {
-		in.poll.clientErrors.Add(ctx, 1, in.poll.byMethod[m]...)
+		in.poll.clientErrors.add(int(m))
 	}
 }
 
@@ -307,7 +297,7 @@ func (in *Instruments) JobStarted() { in.running.Add(1) }
 // none, and observes how long it ran.
 func (in *Instruments) JobFinished(ctx context.Context, r task.Result, d time.Duration) {
 	in.running.Add(-1)
-	in.job.total.Add(ctx, 1, in.job.byStatus[statusOf(r)]...)
+	in.job.total.add(int(statusOf(r)))
 	in.job.duration.Record(ctx, d.Seconds())
 }
 
@@ -328,21 +318,14 @@ func statusOf(r task.Result) status {
 
 // ReportLog counts one UpdateLog call that took d.
 func (in *Instruments) ReportLog(ctx context.Context, ok bool, d time.Duration) {
-	in.report.log.Add(ctx, 1, in.report.result(ok)...)
+	in.report.log.add(okSeries(ok))
 	in.report.logDuration.Record(ctx, d.Seconds())
 }
 
 // ReportState counts one UpdateTask call that took d.
 func (in *Instruments) ReportState(ctx context.Context, ok bool, d time.Duration) {
-	in.report.state.Add(ctx, 1, in.report.result(ok)...)
+	in.report.state.add(okSeries(ok))
 	in.report.stateDuration.Record(ctx, d.Seconds())
-}
-
-func (r *reportInstruments) result(ok bool) []metric.AddOption {
-	if ok {
-		return r.success
-	}
-	return r.failure
 }
 
 // BufferRows adds delta to the number of rows that wait, over all tasks. What a
