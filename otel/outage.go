@@ -85,29 +85,36 @@ type metricExporter struct {
 }
 
 func (e metricExporter) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
+	if len(m.ScopeMetrics) == 0 {
+		return nil
+	}
 	e.outage.export(ctx, signalMetrics, func(ctx context.Context) error { return e.Exporter.Export(ctx, m) })
 	return nil
 }
 
 type spanExporter struct {
 	sdktrace.SpanExporter
-	outage *outage
+	outage  *outage
+	backlog *backlog
 }
 
 func (e spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	defer e.backlog.leave(len(spans))
 	e.outage.export(ctx, signalTraces, func(ctx context.Context) error { return e.SpanExporter.ExportSpans(ctx, spans) })
 	return nil
 }
 
 type logExporter struct {
 	sdklog.Exporter
-	outage *outage
+	outage  *outage
+	backlog *backlog
 }
 
 func (e logExporter) Export(ctx context.Context, records []sdklog.Record) error {
 	if len(records) == 0 { // a flush of nothing says nothing about the collector
 		return nil
 	}
+	defer e.backlog.leave(len(records))
 	e.outage.export(ctx, signalLogs, func(ctx context.Context) error { return e.Exporter.Export(ctx, records) })
 	return nil
 }

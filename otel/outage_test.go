@@ -111,7 +111,7 @@ func TestShutdownCutsWhatIsInFlight(t *testing.T) {
 		abort, cancel := context.WithCancel(t.Context())
 		o := &outage{log: discard(), abort: abort}
 		var returned atomic.Int32
-		tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spanExporter{stuckSpans{&returned}, o}))
+		tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spanExporter{stuckSpans{&returned}, o, &backlog{}}))
 		p := &Providers{outage: o, abort: cancel, tracers: tp, shutdowns: []func(context.Context) error{tp.Shutdown}}
 		_, span := p.Tracer().Start(t.Context(), "job")
 		span.End()

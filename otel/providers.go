@@ -50,6 +50,14 @@ type ProvidersOptions struct {
 	// Attributes are added to the resource of every signal.
 	Attributes []attribute.KeyValue
 
+	// Spans, if set, is given every span, too, and makes spans be recorded
+	// where nothing is exported. Shutdown shuts it down.
+	Spans sdktrace.SpanProcessor
+
+	// Labels are added to every family on /metrics; by OTLP, the resource says
+	// the same.
+	Labels map[string]string
+
 	// Log gets the warning about a collector that cannot be reached. It must
 	// not lead back into Providers.LogHandler. Nil discards it.
 	Log *slog.Logger
@@ -62,12 +70,15 @@ type Providers struct {
 	outage   *outage
 	abort    context.CancelFunc
 
-	meters  metric.MeterProvider
-	tracers trace.TracerProvider
-	loggers log.LoggerProvider
+	meters    metric.MeterProvider
+	pipelines metric.MeterProvider
+	tracers   trace.TracerProvider
+	loggers   log.LoggerProvider
+	backlogs  [signals]*backlog // of what is queued: traces and logs
 
 	shutdowns []func(context.Context) error
 	logsOn    bool
+	tracesOn  bool
 }
 
 // NewProviders builds the providers. Besides the options, the standard OTEL_*
@@ -85,12 +96,13 @@ func NewProviders(ctx context.Context, opts ProvidersOptions) (*Providers, error
 	}
 	abort, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Providers{
-		registry: prometheus.NewRegistry(),
-		outage:   &outage{log: opts.Log, abort: abort},
-		abort:    cancel,
-		meters:   metricnoop.NewMeterProvider(),
-		tracers:  tracenoop.NewTracerProvider(),
-		loggers:  lognoop.NewLoggerProvider(),
+		registry:  prometheus.NewRegistry(),
+		outage:    &outage{log: opts.Log, abort: abort},
+		abort:     cancel,
+		meters:    metricnoop.NewMeterProvider(),
+		pipelines: metricnoop.NewMeterProvider(),
+		tracers:   tracenoop.NewTracerProvider(),
+		loggers:   lognoop.NewLoggerProvider(),
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -121,9 +133,9 @@ func (p *Providers) build(ctx context.Context, opts ProvidersOptions, e env) err
 		opts.Log.WarnContext(ctx, "some resource attributes are missing", "error", err)
 	}
 	return errors.Join(
+		p.buildTracers(ctx, opts, e, res, to[signalTraces]),
+		p.buildLoggers(ctx, e, res, to[signalLogs]),
 		p.buildMeters(ctx, opts, res, to),
-		p.buildTracers(ctx, res, to[signalTraces]),
-		p.buildLoggers(ctx, res, to[signalLogs]),
 	)
 }
 
@@ -132,7 +144,7 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 	// sets for the backend, to whoever can scrape. act_runner_info says who this
 	// is.
 	bridge, err := promexporter.New(
-		promexporter.WithRegisterer(p.registry),
+		promexporter.WithRegisterer(prometheus.WrapRegistererWith(opts.Labels, p.registry)),
 		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		promexporter.WithoutScopeInfo(),
 		promexporter.WithoutTargetInfo(),
@@ -142,12 +154,18 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 	}
 	providerOpts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(bridge)}
 	if d := to[signalMetrics]; d.on {
-		exporter, err := newMetricExporter(ctx, d)
+		reader, err := p.otlpReader(ctx, d)
 		if err != nil {
-			return fmt.Errorf("export metrics to %s: %w", d.shown, err)
+			return err
 		}
-		providerOpts = append(providerOpts,
-			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metricExporter{exporter, p.outage})))
+		providerOpts = append(providerOpts, sdkmetric.WithReader(reader))
+		if reader, err = p.otlpReader(ctx, d); err != nil {
+			return err
+		}
+		pp := sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader),
+			sdkmetric.WithCardinalityLimit(pipelineSeries))
+		p.pipelines = pp
+		p.shutdowns = append(p.shutdowns, pp.Shutdown)
 	}
 	mp := sdkmetric.NewMeterProvider(providerOpts...)
 	p.meters = mp
@@ -155,47 +173,89 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 	return p.countFailures(opts.Namespace, to)
 }
 
-// countFailures makes the counter of failed exports, for the signals that are
-// exported at all.
+// pipelineSeries bounds the series of an instrument that has a pipeline's name,
+// which users choose. What comes beyond is one series with the label
+// otel.metric.overflow.
+const pipelineSeries = 200
+
+func (p *Providers) otlpReader(ctx context.Context, d destination) (sdkmetric.Reader, error) {
+	exporter, err := newMetricExporter(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("export metrics to %s: %w", d.shown, err)
+	}
+	return sdkmetric.NewPeriodicReader(metricExporter{exporter, p.outage}), nil
+}
+
+// countFailures makes the counters of failed exports and of what was dropped for
+// want of room, for the signals that are exported at all.
 func (p *Providers) countFailures(namespace string, to [signals]destination) error {
-	series := map[signal][]metric.ObserveOption{}
+	failures, dropped := map[signal][]metric.ObserveOption{}, map[signal][]metric.ObserveOption{}
 	for s, d := range to {
-		if d.on {
-			set := attribute.NewSet(attribute.String("signal", signal(s).String()))
-			series[signal(s)] = []metric.ObserveOption{metric.WithAttributeSet(set)}
+		if !d.on {
+			continue
+		}
+		series := []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("signal", signal(s).String())))}
+		failures[signal(s)] = series
+		if p.backlogs[s] != nil {
+			dropped[signal(s)] = series
 		}
 	}
+	return errors.Join(
+		p.observeCounter(namespace+"_otel_export_failures", "{export}", "OTLP exports that failed, by their signal.", failures, p.outage.count),
+		p.observeCounter(namespace+"_otel_dropped", "{record}", "Spans and log records that were dropped because too many waited for their export.", dropped,
+			func(s signal) int64 { return p.backlogs[s].dropped.Load() }),
+	)
+}
+
+func (p *Providers) observeCounter(name, unit, help string, series map[signal][]metric.ObserveOption, value func(signal) int64) error {
 	if len(series) == 0 {
 		return nil
 	}
-	_, err := p.meters.Meter(scopeName).Int64ObservableCounter(namespace+"_otel_export_failures",
-		metric.WithUnit("{export}"),
-		metric.WithDescription("OTLP exports that failed, by their signal."),
+	_, err := p.meters.Meter(scopeName).Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(help),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			for s, opts := range series {
-				o.Observe(p.outage.count(s), opts...)
+				o.Observe(value(s), opts...)
 			}
 			return nil
 		}))
-	return err
+	if err != nil {
+		return fmt.Errorf("create %s: %w", name, err)
+	}
+	return nil
 }
 
-func (p *Providers) buildTracers(ctx context.Context, res *resource.Resource, d destination) error {
-	if !d.on {
+func (p *Providers) buildTracers(ctx context.Context, opts ProvidersOptions, e env, res *resource.Resource, d destination) error {
+	if !d.on && opts.Spans == nil {
 		return nil
 	}
-	exporter, err := newSpanExporter(ctx, d)
+	sampler, err := newSampler(e)
 	if err != nil {
-		return fmt.Errorf("export traces to %s: %w", d.shown, err)
+		opts.Log.WarnContext(ctx, "the sampling of traces is not as asked for", "error", err)
 	}
-	tp := sdktrace.NewTracerProvider(sdktrace.WithResource(res),
-		sdktrace.WithBatcher(spanExporter{exporter, p.outage}))
-	p.tracers = tp
+	providerOpts := []sdktrace.TracerProviderOption{
+		sdktrace.WithResource(res), sdktrace.WithIDGenerator(runIDs{}), sdktrace.WithSampler(sampler),
+	}
+	if opts.Spans != nil {
+		providerOpts = append(providerOpts, sdktrace.WithSpanProcessor(opts.Spans))
+	}
+	if d.on {
+		exporter, err := newSpanExporter(ctx, d)
+		if err != nil {
+			return fmt.Errorf("export traces to %s: %w", d.shown, err)
+		}
+		b := newBacklog(e, spanQueueBy, spanQueue)
+		p.backlogs[signalTraces] = b
+		providerOpts = append(providerOpts, sdktrace.WithSpanProcessor(boundedSpans{
+			sdktrace.NewBatchSpanProcessor(spanExporter{exporter, p.outage, b}, sdktrace.WithMaxQueueSize(int(b.limit))), b,
+		}))
+	}
+	tp := sdktrace.NewTracerProvider(providerOpts...)
+	p.tracers, p.tracesOn = tp, true
 	p.shutdowns = append(p.shutdowns, tp.Shutdown)
 	return nil
 }
 
-func (p *Providers) buildLoggers(ctx context.Context, res *resource.Resource, d destination) error {
+func (p *Providers) buildLoggers(ctx context.Context, e env, res *resource.Resource, d destination) error {
 	if !d.on {
 		return nil
 	}
@@ -203,8 +263,11 @@ func (p *Providers) buildLoggers(ctx context.Context, res *resource.Resource, d 
 	if err != nil {
 		return fmt.Errorf("export logs to %s: %w", d.shown, err)
 	}
-	lp := sdklog.NewLoggerProvider(sdklog.WithResource(res),
-		sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter{exporter, p.outage})))
+	b := newBacklog(e, logQueueBy, logQueue)
+	p.backlogs[signalLogs] = b
+	lp := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(boundedLogs{
+		sdklog.NewBatchProcessor(logExporter{exporter, p.outage, b}, sdklog.WithMaxQueueSize(int(b.limit))), b,
+	}))
 	p.loggers, p.logsOn = lp, true
 	p.shutdowns = append(p.shutdowns, lp.Shutdown)
 	return nil
@@ -212,6 +275,16 @@ func (p *Providers) buildLoggers(ctx context.Context, res *resource.Resource, d 
 
 // MeterProvider makes what is read by /metrics and, when on, by OTLP.
 func (p *Providers) MeterProvider() metric.MeterProvider { return p.meters }
+
+// PipelineMeterProvider makes the instruments that have a pipeline's name. They
+// are read by OTLP alone, and bounded: see NewInstruments.
+func (p *Providers) PipelineMeterProvider() metric.MeterProvider { return p.pipelines }
+
+// Tracing reports whether spans are recorded.
+func (p *Providers) Tracing() bool { return p.tracesOn }
+
+// Logging reports whether log records are exported.
+func (p *Providers) Logging() bool { return p.logsOn }
 
 // TracerProvider makes spans; it records none unless traces are exported.
 func (p *Providers) TracerProvider() trace.TracerProvider { return p.tracers }

@@ -1,10 +1,13 @@
 package otel
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
+	"context"
+	crand "crypto/rand"
+	"fmt"
+	"strconv"
 	"strings"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -13,71 +16,53 @@ func (p *Providers) Tracer() trace.Tracer {
 	return p.tracers.Tracer(scopeName)
 }
 
-// Run names one attempt at one run of a workflow, across all its jobs and the
-// runners that execute them.
-type Run struct {
-	// Server is the URL of the instance. A trailing slash and the case of
-	// scheme and host make no difference.
-	Server string
+// runIDs gives ids: random ones, but for the root span of a run.
+type runIDs struct{}
 
-	// Repository is owner/name. Gitea's names do not differ by case.
-	Repository string
-
-	// ID is the number of the run, Attempt that of the attempt, from 1; 0 is
-	// taken for 1, as servers that know no attempts send none.
-	ID, Attempt int64
+// NewIDs implements sdktrace.IDGenerator.
+func (runIDs) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
+	if r, ok := ctx.Value(idsKey{}).(Run); ok {
+		return r.TraceID(), r.RootSpanID()
+	}
+	var id trace.TraceID
+	_, _ = crand.Read(id[:]) // never fails
+	id[15] |= 1              // all zero is no id
+	return id, runIDs{}.NewSpanID(ctx, id)
 }
 
-// runIDVersion is part of what is hashed. Changing how ids are derived tears the
-// traces of runs apart while runners of both versions work on them.
-const runIDVersion = "otelrunner/run/1"
-
-// TraceID is the id of the run's trace, the same on every runner.
-func (r Run) TraceID() trace.TraceID {
-	sum := r.sum("trace")
-	id := trace.TraceID(sum[:16])
-	if !id.IsValid() {
-		id[15] = 1 // all zero is no id; nobody will see this
-	}
+// NewSpanID implements sdktrace.IDGenerator.
+func (runIDs) NewSpanID(context.Context, trace.TraceID) trace.SpanID {
+	var id trace.SpanID
+	_, _ = crand.Read(id[:])
+	id[7] |= 1
 	return id
 }
 
-// RootSpanID is the id of the run's root span, the same on every runner,
-// whoever emits it.
-func (r Run) RootSpanID() trace.SpanID {
-	sum := r.sum("root")
-	id := trace.SpanID(sum[:8])
-	if !id.IsValid() {
-		id[7] = 1
+// newSampler is the one that OTEL_TRACES_SAMPLER names; the default is
+// parentbased_always_on. The parent of a job's span is the run's root, which only
+// exists by its id: the decision about a run is taken by the trace's id alone, so
+// that two runners that work on it take the same one, and what is below a job
+// follows the job. That makes the parentbased_ forms and the plain ones the same.
+func newSampler(e env) (sdktrace.Sampler, error) {
+	const variable, argument = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+	name := strings.ToLower(strings.TrimSpace(e(variable)))
+	var root sdktrace.Sampler
+	switch strings.TrimPrefix(name, "parentbased_") {
+	case "", "always_on":
+		root = sdktrace.AlwaysSample()
+	case "always_off":
+		root = sdktrace.NeverSample()
+	case "traceidratio":
+		ratio := 1.0
+		if arg := strings.TrimSpace(e(argument)); arg != "" {
+			var err error
+			if ratio, err = strconv.ParseFloat(arg, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
+				return sdktrace.AlwaysSample(), fmt.Errorf("%s is %q: want a share from 0 to 1; every run is traced", argument, arg)
+			}
+		}
+		root = sdktrace.TraceIDRatioBased(ratio)
+	default:
+		return sdktrace.AlwaysSample(), fmt.Errorf("%s is %q: want always_on, always_off or traceidratio, each also with parentbased_ before it; every run is traced", variable, name)
 	}
-	return id
-}
-
-// sum hashes the fields with their lengths, so that no two runs have the same
-// text.
-func (r Run) sum(purpose string) [sha256.Size]byte {
-	var b []byte
-	for _, field := range []string{runIDVersion, purpose, normalURL(r.Server), strings.ToLower(r.Repository)} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(field)))
-		b = append(b, field...)
-	}
-	b = binary.BigEndian.AppendUint64(b, uint64(r.ID))
-	b = binary.BigEndian.AppendUint64(b, uint64(max(r.Attempt, 1)))
-	return sha256.Sum256(b)
-}
-
-// normalURL lowers scheme and host, and drops trailing slashes. A path keeps its
-// case.
-func normalURL(s string) string {
-	s = strings.TrimRight(s, "/")
-	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok {
-		return s
-	}
-	host, path, found := strings.Cut(rest, "/")
-	n := strings.ToLower(scheme) + "://" + strings.ToLower(host)
-	if found {
-		n += "/" + path
-	}
-	return n
+	return sdktrace.ParentBased(root, sdktrace.WithRemoteParentSampled(root), sdktrace.WithRemoteParentNotSampled(root)), nil
 }
