@@ -125,5 +125,27 @@ func (e *engine) createContainer(ctx context.Context, o client.ContainerCreateOp
 	return made.ID, err
 }
 
+// createIn is createContainer while the container's network may still be made.
+// The engines known look for a network only when a container starts; one that
+// looks for it at once is asked again when it is there.
+func (e *engine) createIn(ctx context.Context, networkReady func(context.Context) error, o client.ContainerCreateOptions) (string, error) {
+	id, err := e.createContainer(ctx, o)
+	if err == nil || networkReady == nil || !strings.Contains(err.Error(), "network") {
+		return id, err
+	}
+	if err := networkReady(ctx); err != nil {
+		return "", err
+	}
+	return e.createContainer(ctx, o)
+}
+
+// awaited waits for what there is to wait for.
+func awaited(ctx context.Context, ready func(context.Context) error) error {
+	if ready == nil {
+		return nil
+	}
+	return ready(ctx)
+}
+
 // gone reports whether something is not there, which is fine for who removes it.
 func gone(err error) bool { return err == nil || errdefs.IsNotFound(err) }

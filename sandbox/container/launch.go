@@ -32,6 +32,9 @@ type place struct {
 	from string
 	// prepare, if any, is called with the container's id before it starts.
 	prepare func(ctx context.Context, id string) error
+	// networkReady, if any, waits for the network, which may be made at the same
+	// time as the container: only its start needs it.
+	networkReady func(ctx context.Context) error
 }
 
 // running is a container whose first process is our helper.
@@ -76,7 +79,7 @@ func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
 }
 
 func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
-	id, err := p.engine.createContainer(ctx, l.request(volume, p.options.HelperArgs))
+	id, err := p.engine.createIn(ctx, l.networkReady, l.request(volume, p.options.HelperArgs))
 	if err != nil {
 		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
 	}
@@ -95,6 +98,9 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 		if err := l.prepare(ctx, r.id); err != nil {
 			return nil, err
 		}
+	}
+	if err := awaited(ctx, l.networkReady); err != nil {
+		return nil, err
 	}
 	if _, err := p.engine.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
 		return nil, p.engine.sentence(ctx, "start the container of image "+imageName(l.image), err)

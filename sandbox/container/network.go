@@ -8,16 +8,12 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// makeNetwork makes the job's own network, unless there is to be another.
+// makeNetwork makes the job's own network.
 func (o *opening) makeNetwork(ctx context.Context) error {
-	if o.network != "" {
-		return nil
-	}
-	name := reserved + o.spec.ID
-	if err := o.p.createNetwork(ctx, name, o.labels); err != nil {
+	if err := o.p.createNetwork(ctx, o.network, o.labels); err != nil {
 		return err
 	}
-	o.network, o.job.network = name, name
+	o.job.network = o.network
 	return nil
 }
 

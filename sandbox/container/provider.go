@@ -104,6 +104,9 @@ type opening struct {
 	labels   map[string]string
 	network  string
 	job      *job
+	// networkReady waits for the job's own network; nil where there is none to be
+	// made.
+	networkReady func(context.Context) error
 }
 
 // Open makes a job's container, network and services, at once where it can.
@@ -181,36 +184,34 @@ func (o *opening) make(ctx context.Context) error {
 		o.job.main, o.job.image = r.running, img
 		return o.makeServices(ctx)
 	}
-	networkReady := make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(networkReady)
-		return o.makeNetwork(ctx)
-	})
-	ready := func(ctx context.Context) error {
-		select {
-		case <-networkReady:
+	if o.network == "" {
+		o.network = reserved + o.spec.ID
+		made := make(chan struct{})
+		g.Go(func() error {
+			if err := o.makeNetwork(ctx); err != nil {
+				return err // which ends ctx, and with it those that wait
+			}
+			close(made)
 			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		})
+		o.networkReady = func(ctx context.Context) error {
+			select {
+			case <-made:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 	g.Go(func() error {
 		img, err := o.p.ensure(ctx, o.wish, o.spec.Log)
-		if err == nil {
-			err = ready(ctx)
-		}
 		if err != nil {
 			return err
 		}
 		return o.makeMain(ctx, img)
 	})
-	g.Go(func() error {
-		if err := ready(ctx); err != nil || len(o.services) == 0 {
-			return err
-		}
-		return o.makeServices(ctx)
-	})
+	g.Go(func() error { return o.makeServices(ctx) })
 	err := g.Wait()
 	if err != nil && ctx.Err() != nil && context.Cause(ctx) != nil && errors.Is(err, context.Canceled) {
 		return context.Cause(ctx)
@@ -224,7 +225,8 @@ func (o *opening) makeMain(ctx context.Context, img image.InspectResponse) error
 	if err != nil {
 		return err
 	}
-	r, err := o.p.start(ctx, place{name: name, image: img, settings: o.settings, network: o.network, labels: o.labels, arch: o.arch, bind: bind})
+	r, err := o.p.start(ctx, place{name: name, image: img, settings: o.settings, network: o.network, labels: o.labels, arch: o.arch, bind: bind,
+		networkReady: o.networkReady})
 	if err != nil {
 		return err
 	}

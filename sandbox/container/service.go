@@ -102,7 +102,7 @@ func (o *opening) createService(ctx context.Context, s *service) error {
 		return err
 	}
 	s.image = img
-	id, err := o.p.engine.createContainer(ctx, s.request(o))
+	id, err := o.p.engine.createIn(ctx, o.networkReady, s.request(o))
 	if err != nil {
 		return o.p.engine.sentence(ctx, "create the container of image "+s.wish.name, err)
 	}
@@ -138,6 +138,9 @@ func (s *service) checked() bool {
 }
 
 func (o *opening) startService(ctx context.Context, s *service) error {
+	if err := awaited(ctx, o.networkReady); err != nil {
+		return err
+	}
 	if _, err := o.p.engine.ContainerStart(ctx, s.id, client.ContainerStartOptions{}); err != nil {
 		return o.p.engine.sentence(ctx, "start the container of image "+s.wish.name, err)
 	}
