@@ -24,14 +24,14 @@ RACE := $(if $(HAS_CC),-race,)
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: ## write bin/runner
+build: toolbox ## write bin/runner
 	$(GO) generate ./sandbox/container/helperbin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
 
 toolbox: ## build the shell of the WASM sandbox
-	cd sandbox/wasm/guest && $(GO) run ./build -o ../toolbox/toolbox.wasm
+	cd sandbox/wasm/guest && $(GO) run ./build -o ../toolbox/bin/toolbox.wasm.gz
 
-demo: ## run a job over the real protocol against a server in this process
+demo: toolbox ## run a job over the real protocol against a server in this process
 	$(GO) run ./examples/demo
 
 # More flags of gotestsum, for a machine where tests share their cores with others.

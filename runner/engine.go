@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 
 	"otelrunner/otel"
@@ -30,6 +29,7 @@ type engineOptions struct {
 	transport http.RoundTripper
 	providers *otel.Providers                         // nil: no traces
 	docker    sandbox.Provider                        // the container sandbox
+	wasm      sandbox.Provider                        // the WASM sandbox
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	log       *slog.Logger
 }
@@ -55,7 +55,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 		Providers: map[label.Scheme]sandbox.Provider{
 			label.Host:   onHost,
 			label.Docker: o.docker,
-			label.Wasm:   refusing{"Jobs of wasm labels cannot be run yet: this runner has no WebAssembly sandbox; give the label the scheme host, or run the job on another runner"},
+			label.Wasm:   o.wasm,
 		},
 		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}
@@ -65,21 +65,10 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	return job.New(options), nil
 }
 
-// refusing stands for a sandbox that there is not yet.
-type refusing struct{ sentence string }
-
-func (r refusing) Open(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
-	return nil, &explained{r.sentence, sandbox.ErrUnsupported}
-}
-
 // actionsDir is where fetched actions are kept.
 func actionsDir(cfg *config.Config) string {
 	if cfg.Runner.ActionsDir != "" {
 		return cfg.Runner.ActionsDir
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil { // no HOME, as under some service managers
-		cache = filepath.Join(os.TempDir(), fmt.Sprintf("otelrunner-%d", os.Getuid()))
-	}
-	return filepath.Join(cache, "otelrunner", "actions")
+	return filepath.Join(cacheDir(), "actions")
 }

@@ -15,6 +15,7 @@ import (
 	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm"
 )
 
 // ErrWorkflow is wrapped by the errors of Exec that are in the workflow file or
@@ -71,6 +72,7 @@ type execSeams struct {
 	engine  engine                      // what runs the jobs
 	context map[string]any              // over the github context
 	watch   func(id, name string) watch // told what the terminal is told
+	wasm    func(*wasm.Options)         // changes the WASM sandbox
 }
 
 // watch is told what happens in one job: its log, and then its result.
@@ -99,7 +101,9 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	if engine == nil {
 		docker := newContainers(o.Config, "", labels, slog.New(o.Log))
 		defer docker.close()
-		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker); err != nil {
+		wasms := newWasms(o.Config, nil, o.seams.wasm, slog.New(o.Log))
+		defer wasms.close()
+		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker, wasms); err != nil {
 			return task.Failure, err
 		}
 	}
@@ -111,19 +115,20 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 }
 
 // execEngine is the engine of Serve, with workspaces that begin as a copy.
-func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker sandbox.Provider) (engine, error) {
+func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker, wasms sandbox.Provider) (engine, error) {
 	httpClient, err := gitea.NewHTTPClient(gitea.HTTPOptions{Insecure: o.Config.Runner.Insecure, CAFile: o.Config.Runner.CAFile})
 	if err != nil {
 		return nil, err
 	}
 	options := engineOptions{
 		cfg: o.Config, env: o.Env, labels: labels, name: cmp.Or(o.seams.name, "exec"), version: o.Version, environ: o.Environ,
-		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, log: slog.New(o.Log),
+		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, wasm: wasms, log: slog.New(o.Log),
 	}
 	if !o.Checkout {
 		without := []string{actionsDir(o.Config)}
 		options.onHost = func(p sandbox.Provider) sandbox.Provider { return newFilling(p, repo, without) }
 		options.docker = sending{docker, newFilling(nil, repo, without)}
+		options.wasm = sending{wasms, newFilling(nil, repo, without)}
 	}
 	return newEngine(ctx, options)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm"
 )
 
 // sending is filling for sandboxes whose workspace is no folder of this machine:
@@ -78,6 +79,12 @@ func dropLinks(dir string, log func(string)) error {
 
 // into puts a tree into a sandbox's workspace.
 func into(ctx context.Context, s sandbox.Sandbox, tree fs.FS) error {
+	if s, ok := s.(interface {
+		sandbox.Sandbox
+		wasm.Importer
+	}); ok {
+		return s.Import(ctx, s.Info().Workspace, tree)
+	}
 	staged, err := s.Stage(ctx, "_repository", tree)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"otelrunner/runner/label"
 	"otelrunner/runner/poll"
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm"
 )
 
 // ServeOptions configure Serve. Config and Log are required.
@@ -42,6 +43,8 @@ type ServeOptions struct {
 	Ready func(metrics net.Addr)
 
 	onHost func(sandbox.Provider) sandbox.Provider // for tests: stands before the host's
+	wasm   func(*wasm.Options)                     // for tests: changes the WASM sandbox
+	onWasm func(sandbox.Provider) sandbox.Provider // for tests: stands before it
 }
 
 // Serve takes and runs tasks until it is asked to stop, and returns when all have
@@ -145,7 +148,9 @@ func (s *service) run(ctx context.Context) error {
 
 	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
 	defer docker.close()
-	engine, err := s.engine(stop.fetching, docker)
+	wasms := newWasms(cfg, s.labels, s.wasm, s.log)
+	defer wasms.close()
+	engine, err := s.engine(stop.fetching, docker, wasms)
 	if err != nil {
 		return err
 	}
@@ -155,13 +160,14 @@ func (s *service) run(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := wasms.start(stop.fetching); err != nil {
+		if stop.fetching.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
 		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
-	for _, l := range s.labels {
-		if l.Scheme == label.Wasm {
-			s.log.Warn("the jobs of a label will fail: this runner has no sandbox for it yet; take the label away or give it the scheme host", "label", l.String())
-		}
-	}
 	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
 	if err != nil {
 		if errors.Is(err, errStopping) {
@@ -212,11 +218,14 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context, docker sandbox.Provider) (*job.Runner, error) {
+func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider) (*job.Runner, error) {
+	if s.onWasm != nil {
+		wasms = s.onWasm(wasms)
+	}
 	return newEngine(ctx, engineOptions{
 		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		providers: s.providers, docker: docker, onHost: s.onHost, log: s.log,
+		providers: s.providers, docker: docker, wasm: wasms, onHost: s.onHost, log: s.log,
 	})
 }
 

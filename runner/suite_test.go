@@ -24,6 +24,7 @@ import (
 	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -309,12 +310,19 @@ func TestSuiteRPC(t *testing.T) {
 type suiteRig struct {
 	server *giteatest.Server
 	cfg    *config.Config
+	wasm   func(*wasm.Options)
 
 	mu    sync.Mutex
 	files map[string]*jobtest.Case // by the id of the task
 }
 
 func newSuiteRig(t *testing.T) *suiteRig {
+	t.Helper()
+	return newRig(t, nil, "host:host", "second:host", "box:docker://box:1")
+}
+
+// newRig is a server and a runner with these labels, changed before it starts.
+func newRig(t *testing.T, change func(*suiteRig), labels ...string) *suiteRig {
 	t.Helper()
 	rig := &suiteRig{server: giteatest.New(giteatest.Options{}), files: map[string]*jobtest.Case{}}
 	t.Cleanup(rig.server.Close)
@@ -326,11 +334,18 @@ func newSuiteRig(t *testing.T) *suiteRig {
 	rig.cfg.Runner.File = filepath.Join(t.TempDir(), ".runner")
 	rig.cfg.Runner.Capacity = 4
 	rig.cfg.Runner.FetchInterval, rig.cfg.Runner.FetchIntervalMax = 20*time.Millisecond, 50*time.Millisecond
-	rig.cfg.Runner.Labels = []string{"host:host", "second:host", "box:docker://box:1"}
-	uuid, token := rig.server.AddRunner(giteatest.RunnerOptions{Name: "tester", Labels: []string{"host", "second", "box"}})
+	rig.cfg.Runner.Labels = labels
+	list, err := label.ParseList(labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uuid, token := rig.server.AddRunner(giteatest.RunnerOptions{Name: "tester", Labels: list.Names()})
 	reg := &gitea.Registration{ID: 1, UUID: uuid, Name: "tester", Token: token, Address: url, Labels: rig.cfg.Runner.Labels}
 	if err := reg.Save(rig.cfg.Runner.File); err != nil {
 		t.Fatal(err)
+	}
+	if change != nil {
+		change(rig)
 	}
 	rig.serve(t)
 	return rig
@@ -345,7 +360,9 @@ func (rig *suiteRig) serve(t *testing.T) {
 	go func() {
 		ended <- Serve(context.WithoutCancel(t.Context()), ServeOptions{
 			Config: rig.cfg, Version: "v9.9.9", Environ: os.Environ(), Log: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}),
-			Stops: stops, Ready: func(net.Addr) { close(ready) }, onHost: func(p sandbox.Provider) sandbox.Provider { return casefiles{p, rig} },
+			Stops: stops, Ready: func(net.Addr) { close(ready) }, wasm: rig.wasm,
+			onHost: func(p sandbox.Provider) sandbox.Provider { return casefiles{p, rig} },
+			onWasm: func(p sandbox.Provider) sandbox.Provider { return casefiles{p, rig} },
 		})
 	}()
 	t.Cleanup(func() {

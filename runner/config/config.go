@@ -22,6 +22,7 @@ type Config struct {
 	Runner    Runner
 	Host      Host
 	Container Container
+	Sandbox   Sandbox
 	Metrics   Metrics
 	Otel      Otel
 }
@@ -87,6 +88,20 @@ type Container struct {
 
 	ServiceReadyTimeout time.Duration
 	Standby             int
+}
+
+// Sandbox configures the WASM sandbox. The limits are those of a step, but Disk,
+// Files and FileSize are the job's; a workflow can lower them.
+type Sandbox struct {
+	Dir string
+
+	Time, CPU, CompileTime time.Duration
+
+	Memory, Output, Disk, FileSize, ModuleSize Size
+
+	OpenFiles, Files, TableElements, Programs int
+
+	Deterministic bool
 }
 
 // Metrics configures the server of /metrics, /healthz and /readyz.

@@ -45,6 +45,11 @@ func TestDefaults(t *testing.T) {
 		Container: config.Container{
 			DockerTimeout: 30 * time.Second, Pull: "if-not-present", ValidVolumes: []string{}, ServiceReadyTimeout: 5 * time.Minute,
 		},
+		Sandbox: config.Sandbox{
+			Time: 6 * time.Hour, CPU: time.Hour, CompileTime: 2 * time.Minute,
+			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20,
+			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32,
+		},
 		Metrics: config.Metrics{Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second},
 		Otel:    config.Otel{Protocol: "http/protobuf"},
 	}
@@ -127,6 +132,21 @@ container:
   workdir_parent: var/work
   service_ready_timeout: 90s
   standby: 2
+sandbox:
+  dir: /w/wasm
+  time: 10m
+  cpu: 90s
+  compile_time: 30s
+  memory: 128m
+  output: 1g
+  disk: 2048m
+  file_size: 1.5g
+  module_size: "65536"
+  open_files: 64
+  files: 1000
+  table_elements: 5000
+  programs: 4
+  deterministic: true
 metrics:
   enabled: true
   addr: :9102
@@ -149,6 +169,11 @@ otel: {endpoint: "https://c:4317", protocol: grpc}
 			DockerHost: "tcp://engine:2376", RequireDocker: true, Pull: "never", DockerConfig: "/d.json", Network: "ci",
 			Options: `--memory 4g --add-host "a:1.2.3.4"`, Privileged: true, CPUs: "1.5", Memory: "4g", PIDs: 100, Runtime: "runsc",
 			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
+		},
+		Sandbox: config.Sandbox{
+			Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
+			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
+			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true,
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},
 		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc"},

@@ -25,7 +25,7 @@ const EnvPrefix = "OTELRUNNER_"
 // A key is one setting. The type of what field points to is the key's type.
 type key struct {
 	path  string
-	field func(*Config) any // *int, *bool, *string, *time.Duration, *[]string or *map[string]string
+	field func(*Config) any // *int, *bool, *string, *Size, *time.Duration, *[]string or *map[string]string
 	def   string            // as an environment variable would give it
 
 	unit     string // what a number counts
@@ -139,6 +139,35 @@ func schema() []key {
 			doc: "How long the services of a job may take until their health checks succeed."},
 		{path: "container.standby", field: func(c *Config) any { return &c.Container.Standby }, def: "0", unit: "containers", min: 0, max: 100,
 			doc: "How many fresh containers of each docker:// label are kept ready for jobs to come; each serves one job. A job that asks for more than its label does not use them."},
+
+		{path: "sandbox.dir", field: func(c *Config) any { return &c.Sandbox.Dir }, def: "",
+			doc: "The folder of the WASM sandbox: jobs' files, removed at their end, and the cache of compiled modules. Several runners may share it. Empty: a folder in the user's cache.", example: "/var/lib/runner/wasm"},
+		{path: "sandbox.time", field: func(c *Config) any { return &c.Sandbox.Time }, def: "6h", min: 10 * ms, max: 720 * hour,
+			doc: "How long a step may run. This and the limits below are for jobs in the WASM sandbox; a workflow lowers them by the environment variables SANDBOX_LIMIT_* of a step or job."},
+		{path: "sandbox.cpu", field: func(c *Config) any { return &c.Sandbox.CPU }, def: "1h", min: 10 * ms, max: 720 * hour,
+			doc: "How much processor time a step may use, of all its programs together."},
+		{path: "sandbox.memory", field: func(c *Config) any { return &c.Sandbox.Memory }, def: "512m", min: 1 << 20, max: 64 << 30,
+			doc: "How much memory a step may use, of all its programs together; one program never gets more than 4g. The shell alone needs about 30m."},
+		{path: "sandbox.output", field: func(c *Config) any { return &c.Sandbox.Output }, def: "64m", min: 1 << 10, max: 64 << 30,
+			doc: "How much a step may print."},
+		{path: "sandbox.disk", field: func(c *Config) any { return &c.Sandbox.Disk }, def: "4g", min: 1 << 20, max: 1 << 50,
+			doc: "How much the files of a job may hold."},
+		{path: "sandbox.files", field: func(c *Config) any { return &c.Sandbox.Files }, def: "200000", unit: "files", min: 100, max: 100_000_000,
+			doc: "How many files, folders and links a job may have."},
+		{path: "sandbox.file_size", field: func(c *Config) any { return &c.Sandbox.FileSize }, def: "1g", min: 1 << 10, max: 1 << 50,
+			doc: "How large one file may be."},
+		{path: "sandbox.open_files", field: func(c *Config) any { return &c.Sandbox.OpenFiles }, def: "512", unit: "files", min: 16, max: 100_000,
+			doc: "How many files a step may have open at a time."},
+		{path: "sandbox.programs", field: func(c *Config) any { return &c.Sandbox.Programs }, def: "32", unit: "programs", min: 1, max: 1000,
+			doc: "How many modules a step may run at a time, beside its first."},
+		{path: "sandbox.module_size", field: func(c *Config) any { return &c.Sandbox.ModuleSize }, def: "64m", min: 1 << 10, max: 256 << 20,
+			doc: "How large a module may be."},
+		{path: "sandbox.table_elements", field: func(c *Config) any { return &c.Sandbox.TableElements }, def: "10000000", unit: "elements", min: 1000, max: 1_000_000_000,
+			doc: "How many elements the tables of a module may have; each takes 8 bytes."},
+		{path: "sandbox.compile_time", field: func(c *Config) any { return &c.Sandbox.CompileTime }, def: "2m", min: sec, max: hour,
+			doc: "How much processor time the compiling of one module may take."},
+		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",
+			doc: "Give programs a clock and randomness that are the same in every run, instead of the real ones."},
 
 		{path: "metrics.enabled", field: func(c *Config) any { return &c.Metrics.Enabled }, def: "false",
 			doc: "Serve /metrics, /healthz and /readyz. (Telemetry over OTLP is separate: it is on when OTEL_EXPORTER_OTLP_ENDPOINT is set.)"},

@@ -32,7 +32,7 @@ func (k *key) set(c *Config, node *yaml.Node) error {
 	if node.Kind != yaml.ScalarNode {
 		return fmt.Errorf("expected %s, found %s", k.expected(c), nodeKind(node))
 	}
-	if _, isText := k.field(c).(*string); !isText && node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && !k.isDuration(c) {
+	if k.bare(c) && node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		return fmt.Errorf("expected %s, found the text %q; write it without quotes", k.expected(c), node.Value)
 	}
 	return k.setScalar(c, node.Value)
@@ -59,9 +59,13 @@ func (k *key) setText(c *Config, text string) error {
 	return k.setScalar(c, text)
 }
 
-func (k *key) isDuration(c *Config) bool {
-	_, ok := k.field(c).(*time.Duration)
-	return ok
+// bare reports whether k's value stands without quotes.
+func (k *key) bare(c *Config) bool {
+	switch k.field(c).(type) {
+	case *bool, *int:
+		return true
+	}
+	return false
 }
 
 func (k *key) setScalar(c *Config, text string) error {
@@ -84,6 +88,15 @@ func (k *key) setScalar(c *Config, text string) error {
 		v, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("expected %s, found %q", k.expected(c), text)
+		}
+		if err := k.bounded(c, int64(v)); err != nil {
+			return err
+		}
+		*field = v
+	case *Size:
+		v, err := ParseSize(text)
+		if err != nil {
+			return err
 		}
 		if err := k.bounded(c, int64(v)); err != nil {
 			return err
@@ -149,8 +162,11 @@ func (k *key) bounds(c *Config) string {
 
 // number writes v in the key's unit.
 func (k *key) number(c *Config, v int64) string {
-	if k.isDuration(c) {
+	switch k.field(c).(type) {
+	case *time.Duration:
 		return duration(time.Duration(v))
+	case *Size:
+		return Size(v).String()
 	}
 	return strconv.FormatInt(v, 10)
 }
@@ -174,6 +190,8 @@ func (k *key) expected(c *Config) string {
 		return "true or false"
 	case *int:
 		return "a whole number of " + k.unit + " " + k.bounds(c)
+	case *Size:
+		return "a size " + k.bounds(c) + ", like 512m or 4g"
 	case *time.Duration:
 		return "a duration " + k.bounds(c) + ", like 90s, 5m or 1h30m"
 	case *[]string:
@@ -271,6 +289,8 @@ func (k *key) node(c *Config) *yaml.Node {
 		return scalar(strconv.Itoa(*field), "!!int")
 	case *time.Duration:
 		return scalar(duration(*field), "!!str")
+	case *Size:
+		return scalar(field.String(), "!!str")
 	case *[]string:
 		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
 		for _, s := range *field {

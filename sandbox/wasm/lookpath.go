@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental/sys"
 
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm/toolbox"
 )
 
 // program is what a command's first argument stands for.
@@ -67,7 +68,7 @@ func (b *box) absIn(dir, name string) string {
 
 func (b *box) hint() string {
 	if len(b.provider.options.Toolbox) == 0 {
-		return "this runner was built without the shell of the WASM sandbox: run make toolbox and build it again"
+		return toolbox.Missing
 	}
 	return fmt.Sprintf("the WASM sandbox has %d commands (help lists them) and every *.wasm on PATH", len(b.provider.options.Commands))
 }

@@ -50,6 +50,10 @@ type Options struct {
 	// it is not there. Required.
 	Root string
 
+	// Cache is the folder of compiled modules, which several runners may share;
+	// it is made where it is not there. Default: "cache" in Root.
+	Cache string
+
 	// ToolCache is a folder of this machine that guests read as /tools; it is
 	// made where it is not there. Default: "tools" in Root.
 	ToolCache string
@@ -141,7 +145,10 @@ func New(o Options) (*Provider, error) {
 		return nil, fmt.Errorf("read the runner's own program (%s): %w", o.Command[0], err)
 	}
 	// Compiled code is this engine's, and this binary has the engine in it.
-	cacheDir := filepath.Join(root, "cache", binary[:16])
+	if o.Cache == "" {
+		o.Cache = filepath.Join(root, "cache")
+	}
+	cacheDir := filepath.Join(o.Cache, binary[:16])
 	for _, dir := range []string{root, o.ToolCache, filepath.Join(root, "jobs"), cacheDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder of the WASM sandbox: %w", err)

@@ -2,41 +2,39 @@ package wasm_test
 
 import (
 	"bytes"
-	"compress/gzip"
-	"io"
+	"errors"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/sandboxtest"
 	"otelrunner/sandbox/wasm"
+	"otelrunner/sandbox/wasm/toolbox"
 )
 
-// toolbox is the shell, where `make toolbox` has built it; TOOLBOX names another
+// shell is the toolbox, where `make toolbox` has built it; TOOLBOX names another
 // file.
-func toolbox(t testing.TB) []byte {
+func shell(t testing.TB) []byte {
 	t.Helper()
-	name := os.Getenv("TOOLBOX")
-	if name == "" {
-		name = "toolbox/toolbox.wasm.gz"
+	data, err := toolbox.Module()
+	if name := os.Getenv("TOOLBOX"); name != "" {
+		data, err = os.ReadFile(name)
 	}
-	data, err := os.ReadFile(name)
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
-		var r *gzip.Reader
-		if r, err = gzip.NewReader(bytes.NewReader(data)); err == nil {
-			data, err = io.ReadAll(r)
-		}
-	}
-	if err != nil || !bytes.HasPrefix(data, []byte("\x00asm")) {
+	if errors.Is(err, toolbox.ErrMissing) {
 		t.Skip("no toolbox: make toolbox builds it")
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return data
 }
 
 // TestConformance runs the suite that every sandbox passes, by the shell.
 func TestConformance(t *testing.T) {
-	box := toolbox(t)
+	box := shell(t)
 	root := t.TempDir() // one cache for all
 	sandboxtest.Run(t, sandboxtest.Harness{
 		NoProcesses: true, NoSetsid: true, NoModes: true, // WASI has none of them
@@ -48,9 +46,30 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// TestCommands compares the list that the runner has with the shell's own.
+func TestCommands(t *testing.T) {
+	box := shell(t)
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Limits.Memory = box, 512<<20 }))
+	var out bytes.Buffer
+	if _, err := j.Run(t.Context(), &sandbox.Command{Args: []string{"bash", "-c", "help --markdown"}, Stdout: &out}); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(out.String()) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 && strings.Contains(cells[1], "`") {
+			names = append(names, strings.Fields(strings.ReplaceAll(cells[1], "`", ""))...)
+		}
+	}
+	slices.Sort(names)
+	list := slices.Sorted(slices.Values(toolbox.Commands()))
+	if !slices.Equal(names, list) {
+		t.Errorf("the shell has\n%s\nand commands.go lists\n%s", strings.Join(names, " "), strings.Join(list, " "))
+	}
+}
+
 // BenchmarkShell is a step of the shell over a warm worker.
 func BenchmarkShell(b *testing.B) {
-	box := toolbox(b)
+	box := shell(b)
 	j := open(b, newProvider(b, func(o *wasm.Options) { o.Toolbox, o.Limits.Memory, o.Limits.Wall = box, 512<<20, time.Minute }))
 	for b.Loop() {
 		if _, err := j.Run(b.Context(), &sandbox.Command{Args: []string{"sh", "-c", "echo hello"}}); err != nil {

@@ -291,7 +291,7 @@ func TestErrors(t *testing.T) {
 	j := open(t, newProvider(t, nil))
 	var notFound *sandbox.NotFoundError
 	_, err := j.Run(t.Context(), &sandbox.Command{Args: []string{"sh"}})
-	if !errors.As(err, &notFound) || !strings.Contains(err.Error(), "make toolbox") {
+	if !errors.As(err, &notFound) || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("no toolbox: %v", err)
 	}
 	c := j.put(hello())

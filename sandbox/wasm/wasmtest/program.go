@@ -76,3 +76,14 @@ func engineVersion() (string, error) {
 	version := strings.TrimPrefix(filepath.Base(found[0]), "wazero-")
 	return strings.TrimSuffix(version, "-"+runtime.GOARCH+"-"+runtime.GOOS), nil
 }
+
+// CacheDir is a folder for the compiled modules of tests, for Options.Cache: the
+// shell takes seconds to compile, and its code is the same for every test of one
+// worker program.
+func CacheDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for the compiled modules of the tests: %w", err)
+	}
+	return filepath.Join(cache, "otelrunner", "test-wasm"), nil
+}

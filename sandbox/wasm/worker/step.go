@@ -21,6 +21,7 @@ import (
 
 	"otelrunner/sandbox/wasm/module"
 	"otelrunner/sandbox/wasm/rootfs"
+	"otelrunner/sandbox/wasm/toolbox"
 	"otelrunner/sandbox/wasm/wire"
 )
 
@@ -84,7 +85,7 @@ func (r *run) first() wire.Outcome {
 		}
 	}
 	if m == nil {
-		return wire.Outcome{Exit: -1, Refused: "this runner was built without the shell of the WASM sandbox: run make toolbox and build it again"}
+		return wire.Outcome{Exit: -1, Refused: toolbox.Missing}
 	}
 	i := &instance{
 		run: r, args: r.step.Args, env: r.step.Env, dir: r.step.Dir,

@@ -3,7 +3,8 @@
 // lies in .build, and go reaches it through -modfile, so that no
 // line of it is in this repository and go.mod stays plain.
 //
-//	go run ./build -o toolbox.wasm      build the module, and toolbox.wasm.gz
+//	go run ./build -o toolbox.wasm      build the module
+//	go run ./build -o toolbox.wasm.gz   build it compressed
 //	go run ./build test ./...           go test, natively
 //	go run ./build run . -c 'echo hi'   any other go command
 //
@@ -17,6 +18,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -136,16 +138,29 @@ func copyTree(to, from string) error {
 	})
 }
 
-// buildModule writes the WebAssembly module and its compressed form.
+// buildModule writes the WebAssembly module, compressed where the file's name
+// ends in .gz. A compressed file that has the same module in it is left alone.
 func buildModule(modfile, file string) error {
+	module, packed := strings.CutSuffix(file, ".gz")
+	if packed {
+		dir, err := os.MkdirTemp("", "toolbox-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		module = filepath.Join(dir, "toolbox.wasm")
+	}
 	err := goCommand([]string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"},
-		"build", "-modfile="+modfile, "-tags=patched", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", file, ".")
+		"build", "-modfile="+modfile, "-tags=patched", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", module, ".")
+	if err != nil || !packed {
+		return err
+	}
+	data, err := os.ReadFile(module)
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
+	if holds(file, data) {
+		return nil
 	}
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -158,7 +173,22 @@ func buildModule(modfile, file string) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return os.WriteFile(file+".gz", out.Bytes(), 0o644)
+	return os.WriteFile(file, out.Bytes(), 0o644)
+}
+
+// holds reports whether a compressed file has data in it.
+func holds(file string, data []byte) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		return false
+	}
+	old, err := io.ReadAll(r)
+	return err == nil && bytes.Equal(old, data)
 }
 
 func goCommand(env []string, args ...string) error {
