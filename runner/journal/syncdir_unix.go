@@ -1,0 +1,23 @@
+//go:build !windows
+
+package journal
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// syncDir brings a folder's list of names to the disk. File systems that cannot
+// do that do not need it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
+}
