@@ -75,6 +75,7 @@ func (p *program) app() *cli.App {
 			p.execCommand(),
 			p.configCommand(),
 			p.exprCommand(),
+			p.wasmCommand(),
 			p.completionCommand(),
 			p.versionCommand(),
 		},
