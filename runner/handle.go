@@ -49,7 +49,8 @@ func (h *handler) handle(t *task.Task) {
 	log.Info("task taken")
 	t = h.mirrored(t)
 
-	rep := report.New(h.stop.jobs, h.reportOptions(t, began))
+	rep := &reported{Reporter: report.New(h.stop.jobs, h.reportOptions(t, began))}
+	defer rep.remove()
 	h.in.JobStarted()
 	result := h.run(t, rep, log)
 	h.in.JobFinished(h.stop.jobs, result, time.Since(began))
@@ -66,7 +67,7 @@ func (h *handler) handle(t *task.Task) {
 }
 
 // run runs the job, which the server or a shutdown may cancel.
-func (h *handler) run(t *task.Task, rep *report.Reporter, log *slog.Logger) (result task.Result) {
+func (h *handler) run(t *task.Task, rep *reported, log *slog.Logger) (result task.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))

@@ -17,7 +17,8 @@ import (
 )
 
 // Run runs a task to its end and returns its result, which is always a final
-// one. Everything that it started is gone when it returns.
+// one. Everything that it started is gone when it returns, but for what it has given
+// to a Deferrer.
 //
 // When cancel is closed, what runs is terminated, and then the steps whose
 // condition holds after a cancel (always(), cancelled()) and the post steps run,
@@ -276,19 +277,37 @@ func (j *jobRun) setOutputs() {
 	}
 }
 
-// close removes the sandbox and lets go of the actions, also after a panic.
+// close removes the sandbox and lets go of the actions, also after a panic. What
+// takes long may come after the job's result, where the sink wants it so.
 func (j *jobRun) close() {
-	if j.sandbox != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(j.life.hard), j.opts.CloseTimeout)
-		defer cancel()
-		if err := j.sandbox.Close(ctx); err != nil {
-			j.log.Warn("close the sandbox", "error", err)
-			j.rows.warnf("The sandbox could not be removed wholly: %v", err)
-		}
-	}
 	if j.actions != nil {
-		if err := j.actions.Close(); err != nil {
-			j.log.Warn("let go of the actions", "error", err)
-		}
+		defer func() {
+			if err := j.actions.Close(); err != nil {
+				j.log.Warn("let go of the actions", "error", err)
+			}
+		}()
 	}
+	if j.sandbox == nil {
+		return
+	}
+	retirer, slow := j.sandbox.(sandbox.Retirer)
+	sink, waits := j.sink.(Deferrer)
+	if slow && waits {
+		retirer.Retire()
+		sink.Later(func() { _ = j.closeSandbox() })
+		return
+	}
+	if err := j.closeSandbox(); err != nil {
+		j.rows.warnf("The sandbox could not be removed wholly: %v", err)
+	}
+}
+
+func (j *jobRun) closeSandbox() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.life.hard), j.opts.CloseTimeout)
+	defer cancel()
+	err := j.sandbox.Close(ctx)
+	if err != nil {
+		j.log.Warn("close the sandbox", "error", err)
+	}
+	return err
 }

@@ -49,6 +49,14 @@ type Cutter interface {
 	Cut(line []byte) int
 }
 
+// A Deferrer is a Sink that lets the removal of a sandbox wait until the job's
+// result has been told. No process of the job's steps is left then; services and
+// what else lies on a container engine are.
+type Deferrer interface {
+	// Later takes what is to be called once, when Run has returned.
+	Later(remove func())
+}
+
 // The prefixes of rows that have a meaning for the page that shows the log, in
 // the form that Gitea's page knows in all its versions and that a log on GitHub
 // has, too.

@@ -46,7 +46,7 @@ type job struct {
 	info sandbox.Info
 }
 
-var _ sandbox.Sandbox = (*job)(nil)
+var _ sandbox.Retirer = (*job)(nil)
 
 // workspaceOf is where a repository's workspace is.
 func workspaceOf(repository string) (workspace, owner string) {
@@ -145,6 +145,10 @@ func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error
 func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error) {
 	return j.main.stream.HashFiles(ctx, dir, patterns, followSymlinks)
 }
+
+// Retire ends the job's container: its helper ends every process when the stream
+// does.
+func (j *job) Retire() { _ = j.main.hangUp() } // a stream that is broken has ended
 
 // Close removes the containers, at once, and then the network. What resists is
 // left to the next Sweep.
