@@ -19,14 +19,16 @@ CC ?= cc
 HAS_CC := $(shell command -v $(CC) >/dev/null 2>&1 && echo yes)
 RACE := $(if $(HAS_CC),-race,)
 
-.PHONY: help build toolbox test lint bench demo fuzz cross clean
+.PHONY: help build helper toolbox test lint bench demo fuzz cross clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: toolbox ## write bin/runner
-	$(GO) generate ./sandbox/container/helperbin
+build: helper ## write bin/runner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
+
+helper: ## build the first process of jobs' containers
+	$(GO) generate ./sandbox/container/helperbin
 
 toolbox: ## build the shell of the WASM sandbox
 	cd sandbox/wasm/guest && $(GO) run ./build -o ../toolbox/bin/toolbox.wasm.gz
@@ -37,7 +39,7 @@ demo: toolbox ## run a job over the real protocol against a server in this proce
 # More flags of gotestsum, for a machine where tests share their cores with others.
 TESTFLAGS ?=
 
-test: $(GOTESTSUM) toolbox ## run every test, with the race detector where there is a C compiler
+test: $(GOTESTSUM) toolbox helper ## run every test, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'SKIP race detector: no C compiler ($(CC)) on this machine')
 	@mkdir -p bin
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile bin/test.json $(TESTFLAGS) --packages ./... -- $(RACE)
@@ -54,7 +56,7 @@ cross: ## build for the other systems
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) vet ./... || exit 1; \
 	done
 
-bench: ## print what the runner needs beside the floors measured in the same run
+bench: helper ## print what the runner needs beside the floors measured in the same run
 	cd runner/bench && $(GO) test -tags bench -count 1 -timeout 20m -run '^TestTable$$'
 
 FUZZTIME ?= 30s

@@ -45,6 +45,7 @@ func TestTable(t *testing.T) {
 	idleFleet(t, row)
 	flood(t, row)
 	hostSteps(t, row)
+	containerSteps(t, row)
 	instruments(row)
 	largeWorkflow(t, row)
 	idleMemory(t, row)
@@ -163,7 +164,7 @@ func idleMemory(t *testing.T, row printer) {
 	defer server.Close()
 	url, err := server.Start()
 	must(t, err)
-	file := register(t, server, url, dir)
+	file := register(t, server, url, dir, "host")
 	cfg := filepath.Join(dir, "config.yaml")
 	must(t, os.WriteFile(cfg, []byte("runner: {file: "+file+"}\nmetrics: {enabled: true, addr: '127.0.0.1:0'}\nhost: {workdir_parent: "+dir+"/work}\n"), 0o600))
 	cmd := exec.Command(binary, "serve", "-c", cfg)
@@ -190,7 +191,10 @@ type daemon struct {
 	done   chan error
 }
 
-func newDaemon(t *testing.T) *daemon {
+func newDaemon(t *testing.T) *daemon { return newDaemonOf(t, "host", func(*config.Config) {}) }
+
+// newDaemonOf gives the label linux a scheme, and has the configuration changed.
+func newDaemonOf(t *testing.T, scheme string, change func(*config.Config)) *daemon {
 	t.Helper()
 	dir := t.TempDir()
 	server := giteatest.New(giteatest.Options{CountOnly: true})
@@ -199,9 +203,10 @@ func newDaemon(t *testing.T) *daemon {
 	loaded, err := config.Load("", nil)
 	must(t, err)
 	cfg := &loaded.Config
-	cfg.Runner.File = register(t, server, url, dir)
+	cfg.Runner.File = register(t, server, url, dir, scheme)
 	cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax = time.Millisecond, time.Millisecond
 	cfg.Host.WorkdirParent = filepath.Join(dir, "work")
+	change(cfg)
 	d := &daemon{server: server, stops: make(chan struct{}, 1), done: make(chan error, 1)}
 	go func() {
 		d.done <- runner.Serve(context.Background(), runner.ServeOptions{
@@ -231,10 +236,10 @@ func (d *daemon) stop() {
 	d.server.Close()
 }
 
-func register(t *testing.T, server *giteatest.Server, url, dir string) string {
+func register(t *testing.T, server *giteatest.Server, url, dir, scheme string) string {
 	t.Helper()
 	uuid, token := server.AddRunner(giteatest.RunnerOptions{Labels: []string{"linux"}})
-	data, err := json.Marshal(map[string]any{"id": 1, "uuid": uuid, "name": "bench", "token": token, "address": url, "labels": []string{"linux:host"}})
+	data, err := json.Marshal(map[string]any{"id": 1, "uuid": uuid, "name": "bench", "token": token, "address": url, "labels": []string{"linux:" + scheme}})
 	must(t, err)
 	file := filepath.Join(dir, ".runner")
 	must(t, os.WriteFile(file, data, 0o600))
