@@ -24,7 +24,7 @@ RACE := $(if $(HAS_CC),-race,)
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: helper ## write bin/runner
+build: toolbox helper ## write bin/runner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
 
 helper: ## build the first process of jobs' containers
