@@ -13,9 +13,6 @@ import (
 	"otelrunner/sandbox/hashfiles"
 )
 
-// defaultCollectLimit is CollectLimit where a command has none.
-const defaultCollectLimit = 16 << 20
-
 // ReadFile reads a whole file of at most limit bytes.
 func (j *job) ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if ctx.Err() != nil {
@@ -116,30 +113,12 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// collect reads what a command is asked for. What is not there is left out; the
-// first file that cannot be had is the error, the others are still collected.
+// collect reads what a command is asked for.
 func (j *job) collect(c *sandbox.Command) (map[string][]byte, error) {
-	if len(c.Collect) == 0 {
-		return nil, nil
-	}
-	limit := c.CollectLimit
-	if limit == 0 {
-		limit = defaultCollectLimit
-	}
-	var first error
-	collected := make(map[string][]byte, len(c.Collect))
-	for _, name := range c.Collect {
-		var data []byte
-		var err error
+	return sandbox.CollectFiles(c, func(name string, limit int64) (data []byte, err error) {
 		j.as(func() { data, err = readFile(j.path(name), limit) })
-		switch {
-		case err == nil:
-			collected[name] = data
-		case !errors.Is(err, fs.ErrNotExist) && first == nil:
-			first = err
-		}
-	}
-	return collected, first
+		return data, err
+	})
 }
 
 // remove removes files, or whatever a step has put in their place.

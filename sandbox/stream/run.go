@@ -19,8 +19,6 @@ const (
 	// disobey is how long after the grace period the helper may take to end a
 	// command, on a busy machine, before it is taken to be one that never will.
 	disobey = 15 * time.Second
-	// defaultCollectLimit is CollectLimit where a command has none.
-	defaultCollectLimit = 16 << 20
 )
 
 // Run runs one command to its end. A helper that does not end a command which
@@ -36,7 +34,7 @@ func (c *Client) Run(ctx context.Context, cmd *sandbox.Command) (sandbox.Result,
 	call := wire.Command{Command: *cmd, HasStdin: cmd.Stdin != nil, HasStdout: cmd.Stdout != nil, HasStderr: cmd.Stderr != nil,
 		Same: sameWriter(cmd.Stdout, cmd.Stderr)}
 	if call.CollectLimit == 0 {
-		call.CollectLimit = defaultCollectLimit
+		call.CollectLimit = sandbox.DefaultCollectLimit
 	}
 	e := &wire.Encoder{Bytes: []byte{byte(wire.MethodRun)}}
 	call.Append(e)

@@ -17,8 +17,6 @@ import (
 	"otelrunner/sandbox/staging"
 )
 
-const defaultCollectLimit = 16 << 20
-
 // osError is an errno as package io/fs knows errors.
 func osError(what, name string, errno sys.Errno) error {
 	var err error = errno
@@ -156,25 +154,9 @@ func (b *box) mkdirAll(name string) error {
 
 // collect reads what a command is asked for; see sandbox.Command.
 func (b *box) collect(c *sandbox.Command) (map[string][]byte, error) {
-	if len(c.Collect) == 0 {
-		return nil, nil
-	}
-	limit := c.CollectLimit
-	if limit == 0 {
-		limit = defaultCollectLimit
-	}
-	var first error
-	collected := make(map[string][]byte, len(c.Collect))
-	for _, name := range c.Collect {
-		data, err := b.ReadFile(context.Background(), name, limit)
-		switch {
-		case err == nil:
-			collected[name] = data
-		case !errors.Is(err, fs.ErrNotExist) && first == nil:
-			first = err
-		}
-	}
-	return collected, first
+	return sandbox.CollectFiles(c, func(name string, limit int64) ([]byte, error) {
+		return b.ReadFile(context.Background(), name, limit)
+	})
 }
 
 // remove removes files, or whatever a step has put in their place.
