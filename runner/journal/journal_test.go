@@ -80,7 +80,7 @@ func TestEverythingIsFoundAgain(t *testing.T) {
 	j := open(t, Options{Dir: t.TempDir(), MaxSize: 64 << 10})
 	l := begin1(t, j)
 	want := rows(0, 1000)
-	l.Event(Event{Step: 0, Time: at, Next: 0})
+	l.Event(0, at, "")
 	for _, r := range want {
 		if !l.Row(at, r) {
 			t.Fatal(l.Err())
@@ -89,7 +89,7 @@ func TestEverythingIsFoundAgain(t *testing.T) {
 			t.Fatal("a small row is behind")
 		}
 	}
-	l.Event(Event{Step: 0, Time: at.Add(time.Second), Result: task.Success, Next: 1000})
+	l.Event(0, at.Add(time.Second), task.Success)
 	l.Ack(10, 3)
 	l.Finish(task.Failure, at.Add(time.Minute), map[string]string{"k": "v"})
 	if err := l.Sync(10 * time.Second); err != nil {
@@ -146,11 +146,11 @@ func TestAnyCutGivesABeginning(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, Options{Dir: dir})
 	l := begin1(t, j)
-	l.Event(Event{Step: 0, Time: at})
+	l.Event(0, at, "")
 	for _, r := range rows(0, 6) {
 		l.Row(at, r)
 	}
-	l.Event(Event{Step: 0, Time: at, Result: task.Success, Next: 6})
+	l.Event(0, at, task.Success)
 	l.Finish(task.Success, at, map[string]string{"a": "b"})
 	if err := l.Close(); err != nil {
 		t.Fatal(err)

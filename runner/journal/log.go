@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +40,9 @@ type Log struct {
 	state    State
 	segments []segment // the last one is written to
 	pending  []byte    // frames for the last segment that are not written yet
-	size     int64     // of all segments and pending
+	spare    []byte    // for pending's next turn
+	size     int64     // of the segments that the server does not have, and of pending
+	credited int64     // number of the last segment that size does not count any more
 	err      error
 	wantSync uint64 // the number of the last call that wants a sync
 	synced   uint64 // the calls that have got it
@@ -82,7 +86,8 @@ func (l *Log) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.state
-	s.Events = s.Events[:len(s.Events):len(s.Events)]
+	s.Events = slices.Clone(s.Events)
+	s.Outputs = maps.Clone(s.Outputs)
 	return s
 }
 
@@ -110,9 +115,13 @@ func (l *Log) Row(t time.Time, text string) bool {
 	return l.append(func(b []byte) []byte { return appendRow(b, t, text) }, func(s *State) { s.Next++ })
 }
 
-// Event appends a step's start or end, and has all that came before brought to
-// the disk soon, beside whatever comes next.
-func (l *Log) Event(e Event) {
+// Event appends a step's start (res is Unspecified) or end, and has all that came
+// before brought to the disk soon, beside whatever comes next.
+func (l *Log) Event(step int, t time.Time, res task.Result) {
+	e := Event{Step: step, Time: t, Result: res}
+	l.mu.Lock()
+	e.Next = l.state.Next
+	l.mu.Unlock()
 	l.append(func(b []byte) []byte { return appendJSON(b, kindEvent, e) }, func(s *State) { s.Events = append(s.Events, e) })
 	l.syncSoon()
 }
@@ -125,15 +134,31 @@ func (l *Log) Ack(acked, shift int64) {
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.segments) > 1 && l.segments[1].first <= l.state.Acked {
-		l.wantSync++ // which is followed by prune
-		l.notify()
+	for i := range len(l.segments) - 1 {
+		s := l.segments[i]
+		if l.segments[i+1].first > l.state.Acked {
+			break
+		}
+		if s.number > l.credited {
+			l.credited = s.number
+			l.size -= s.size
+			l.wantSync++ // which is followed by prune
+			l.notify()
+		}
 	}
 }
 
 // Finish appends the end of the job: its outputs, which contain no secrets, its
 // result and the time.
+//
+// A Log that has an end keeps the first one.
 func (l *Log) Finish(res task.Result, end time.Time, outputs map[string]string) {
+	l.mu.Lock()
+	ended := l.state.Result.Final()
+	l.mu.Unlock()
+	if ended {
+		return
+	}
 	for k, v := range outputs {
 		l.append(func(b []byte) []byte { return appendJSON(b, kindOutput, output{k, v}) }, func(s *State) { s.output(k, v) })
 	}
@@ -248,7 +273,7 @@ func (l *Log) flush() {
 		l.mu.Unlock()
 		return
 	}
-	l.pending = nil
+	l.pending, l.spare = l.spare, nil
 	last := &l.segments[len(l.segments)-1]
 	last.size += int64(len(data))
 	var head []byte
@@ -266,6 +291,11 @@ func (l *Log) flush() {
 	if n, err := l.file.Write(data); err != nil {
 		l.fail(err, data[n:], head != nil)
 		return
+	}
+	if cap(data) <= 2*writeAt {
+		l.mu.Lock()
+		l.spare = data[:0]
+		l.mu.Unlock()
 	}
 	if head != nil {
 		if err := l.begin(head); err != nil {
@@ -344,7 +374,6 @@ func (l *Log) prune(last int64) {
 	l.mu.Lock()
 	n := 0
 	for n+1 < len(l.segments) && l.segments[n+1].number <= last && l.segments[n+1].first <= l.state.Acked {
-		l.size -= l.segments[n].size
 		n++
 	}
 	gone := l.segments[:n:n]

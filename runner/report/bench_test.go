@@ -8,6 +8,7 @@ import (
 
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
+	"otelrunner/runner/journal"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
 )
@@ -90,5 +91,27 @@ func BenchmarkMillionRowsOverHTTP(b *testing.B) {
 			b.Fatalf("%d rows", got.RowCount)
 		}
 		return s.Stats("UpdateLog").Calls
+	})
+}
+
+// What a journal adds.
+func BenchmarkMillionRowsWithJournal(b *testing.B) {
+	j, err := journal.Open(journal.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	measure(b, func() int {
+		l, err := j.Begin(journal.Meta{Task: 1, Started: time.Now()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		c := &sink{only: true}
+		r := report.New(context.Background(), report.Options{Client: c, TaskID: 1, Secrets: manySecrets(), Journal: l})
+		millionRows(b, r)
+		if err := l.Done(); err != nil {
+			b.Fatal(err)
+		}
+		return c.calls
 	})
 }

@@ -3,10 +3,11 @@
 //
 // A row goes one way:
 //
-//	Row: clean → mask → split → store → batch → UpdateLog
+//	Row: clean → mask → split → store (journal, memory) → batch → UpdateLog
 //
 // Everything is masked before it is stored anywhere; what is behind store never
-// sees a secret (the seam at which a journal on disk belongs is Reporter.store).
+// sees a secret. Where there is a journal, a row is handed to the system before it
+// is sent, and rows for which memory has no room are read back from it.
 //
 // One goroutine a task owns sending. What it does next is decided in one place
 // (Reporter.next) from the state that the other methods leave behind: they

@@ -34,6 +34,7 @@ const (
 	sendRows
 	sendState
 	sendSummary
+	syncJournal
 	end
 )
 
@@ -53,6 +54,8 @@ func (r *Reporter) run() {
 			r.sendState()
 		case sendSummary:
 			r.sendSummary()
+		case syncJournal:
+			calls.Go(r.syncJournal)
 		case end:
 			return
 		default:
@@ -92,6 +95,10 @@ func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 	if due(later(r.lastState.Add(r.o.StateInterval), r.stateRetry.at)) {
 		return sendState, now
 	}
+	if r.phase != running && !r.durable && !r.syncing {
+		r.syncing = true
+		return syncJournal, now
+	}
 	if r.logBusy {
 		return wait, at // rows go one request after the other, states after rows
 	}
@@ -115,7 +122,7 @@ func (r *Reporter) rowsDue() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	switch n := len(q.rows); {
-	case q.want < q.base:
+	case q.want < q.base, q.probe, q.spilled > 0:
 		return time.Time{}, true
 	case n == 0:
 		return time.Time{}, false
@@ -146,8 +153,10 @@ func (r *Reporter) stateDue() (time.Time, bool) {
 	switch r.phase {
 	case running:
 		return r.changed.Add(settle), r.change != r.told && (r.queue.base >= r.flushTo || r.logOver)
-	case outputting, concluding:
+	case outputting:
 		return time.Time{}, true
+	case concluding:
+		return time.Time{}, r.durable
 	}
 	return time.Time{}, false
 }
@@ -157,7 +166,7 @@ func (r *Reporter) advance() {
 	if r.over && r.phase != running {
 		r.phase = finished
 	}
-	empty := r.logOver || len(r.queue.rows) == 0 && r.queue.want >= r.queue.base
+	empty := r.logOver || r.queue.waiting() == 0 && r.queue.want >= r.queue.base && !r.queue.probe
 	if r.phase == draining && empty {
 		r.phase = sealing
 		if !r.logOver {
@@ -179,7 +188,7 @@ func (r *Reporter) advance() {
 
 // measure brings the buffer gauge up to date.
 func (r *Reporter) measure() {
-	if n := len(r.queue.rows); n != r.gauge {
+	if n := int(r.queue.waiting()); n != r.gauge {
 		r.o.Instruments.BufferRows(n - r.gauge)
 		r.gauge = n
 	}

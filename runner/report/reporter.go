@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otelrunner/otel"
+	"otelrunner/runner/journal"
 	"otelrunner/runner/task"
 
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
@@ -80,8 +81,13 @@ type Options struct {
 	// StateInterval is the time between two heartbeats.
 	StateInterval time.Duration
 	// MaxWaiting bounds the memory of rows that the server does not have, in
-	// bytes. Row blocks beyond it.
+	// bytes. Beyond it rows are in the Journal only; without one, Row blocks.
 	MaxWaiting int
+
+	// Journal keeps the task's rows and its end on disk until the server has
+	// them; nil: they are in memory only. Its owner ends it, after Finish or
+	// Close. Row blocks while it is full. When it fails, rows are kept in memory.
+	Journal *journal.Log
 
 	// Summaries uploads step summaries; nil where the server takes none.
 	Summaries SummaryPutter
@@ -160,8 +166,10 @@ type Reporter struct {
 	lastState    time.Time // when the last UpdateTask was sent, or New called
 	logRetry     retry
 	stateRetry   retry
-	chunk        int // bytes of an UpdateLog request; shrinks when refused
-	gauge        int // rows in the buffer gauge
+	chunk        int  // bytes of an UpdateLog request; shrinks when refused
+	gauge        int  // rows in the buffer gauge
+	syncing      bool // the journal is on its way to the disk
+	durable      bool // it has arrived, or there is none
 	reason       task.Result
 	result       task.Result // of the job, set by Finish
 	end          time.Time
@@ -175,6 +183,13 @@ type Reporter struct {
 // killed), Row blocks no more. Reporting goes on until Finish or Close: values of
 // ctx, such as a span, go into the calls, its end does not.
 func New(ctx context.Context, o Options) *Reporter {
+	r := newReporter(ctx, o)
+	go r.run()
+	return r
+}
+
+// newReporter makes a Reporter whose sender has not started.
+func newReporter(ctx context.Context, o Options) *Reporter {
 	o = o.withDefaults()
 	r := &Reporter{
 		o:         o,
@@ -185,6 +200,7 @@ func New(ctx context.Context, o Options) *Reporter {
 		steps:     newSteps(),
 		chunk:     maxRequest,
 		lastState: time.Now(),
+		durable:   o.Journal == nil,
 	}
 	r.room.L = &r.mu
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -194,7 +210,6 @@ func New(ctx context.Context, o Options) *Reporter {
 		r.killed = true
 		r.room.Broadcast()
 	})
-	go r.run()
 	return r
 }
 
@@ -215,10 +230,13 @@ func (r *Reporter) Cut(line []byte) int { return r.masker.Cut(string(line)) }
 
 // Row adds a row to the log, or one for each line of line. It is masked, made
 // valid UTF-8 and split where it is longer than 64 KiB. It blocks while
-// MaxWaiting bytes wait for the server, until the job's context ends. Rows that
-// come after Finish has sealed the log are dropped.
+// MaxWaiting bytes wait for the server, or while the Journal is full, until the
+// job's context ends. Rows that come after Finish has sealed the log are dropped.
 func (r *Reporter) Row(t time.Time, line string) {
 	split(r.masker.Mask(clean(line)), func(row string) { r.store(t, row) })
+	if j := r.o.Journal; j != nil && j.Behind() {
+		_ = j.Flush() // an error is the journal's end, which Journal.Failed tells
+	}
 }
 
 // Note is Row for what the runner itself has to say: it never blocks, however many
@@ -231,8 +249,7 @@ func (r *Reporter) Note(t time.Time, line string) {
 	})
 }
 
-// store keeps one finished row until the server has it. A journal on disk belongs
-// here: what comes in is masked, in order, and not yet seen by the sender.
+// store keeps one finished row until the server has it.
 func (r *Reporter) store(t time.Time, row string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -253,18 +270,42 @@ func (r *Reporter) push(t time.Time, row string) {
 		return
 	case r.logOver:
 		r.queue.lost++
+		if j := r.o.Journal; j != nil && !j.Full() {
+			j.Row(t, row) // for whoever looks for what the server does not have
+		}
 		return
 	}
-	before := r.queue.bytes
-	r.queue.add(t, row, time.Now)
-	if n := len(r.queue.rows); n == 1 || n == r.o.BatchSize || before < maxRequest && r.queue.bytes >= maxRequest {
+	before, waiting := r.queue.bytes, r.queue.waiting()
+	r.keep(t, row)
+	if waiting == 0 || len(r.queue.rows) == r.o.BatchSize || before < maxRequest && r.queue.bytes >= maxRequest {
 		r.notify()
+	}
+}
+
+// keep puts a row into the journal, and into memory where there is room or it is
+// nowhere else; r.mu is held.
+func (r *Reporter) keep(t time.Time, row string) {
+	q := &r.queue
+	kept := r.o.Journal != nil && r.o.Journal.Row(t, row)
+	switch {
+	case kept && (q.spilled > 0 || q.cost >= r.o.MaxWaiting):
+		q.spill()
+	case q.spilled > 0:
+		q.last(t, row)
+	default:
+		q.add(t, row, time.Now)
 	}
 }
 
 // full reports whether a row must wait; r.mu is held.
 func (r *Reporter) full() bool {
-	return r.queue.cost >= r.o.MaxWaiting && !r.closed && !r.logOver && r.phase < sealing
+	if r.closed || r.logOver || r.phase >= sealing {
+		return false
+	}
+	if j := r.o.Journal; j != nil && j.Err() == nil {
+		return j.Full()
+	}
+	return r.queue.cost >= r.o.MaxWaiting
 }
 
 // notify wakes the sender.
@@ -278,13 +319,23 @@ func (r *Reporter) notify() {
 // StepStarted says that step i (its index in the workflow's steps) began at t.
 // Rows that come after it, and those since the step before it ended, are its own.
 func (r *Reporter) StepStarted(i int, t time.Time) {
-	r.transition(func(next int64) { r.steps.started(i, t, next) })
+	r.transition(func(next int64) {
+		r.steps.started(i, t, next)
+		if r.o.Journal != nil {
+			r.o.Journal.Event(i, t, task.Unspecified)
+		}
+	})
 }
 
 // StepFinished says that step i ended at t. A step that was never started was
 // skipped, and has no rows.
 func (r *Reporter) StepFinished(i int, res task.Result, t time.Time) {
-	r.transition(func(next int64) { r.steps.finished(i, res, t, next) })
+	r.transition(func(next int64) {
+		r.steps.finished(i, res, t, next)
+		if r.o.Journal != nil {
+			r.o.Journal.Event(i, t, res)
+		}
+	})
 }
 
 // transition changes the state, which the server hears at once, after the rows
@@ -336,13 +387,7 @@ func (r *Reporter) Finish(ctx context.Context, result task.Result) error {
 	}
 	r.mu.Lock()
 	if r.phase == running && !r.closed {
-		r.result, r.end = result, time.Now()
-		for _, warning := range r.refuseOutputs() {
-			r.push(r.end, r.masker.Mask(warning))
-		}
-		r.steps.finish(result, r.o.Steps, r.end, r.queue.next())
-		r.phase = draining
-		r.notify()
+		r.conclude(result)
 	}
 	r.mu.Unlock()
 
@@ -364,7 +409,41 @@ func (r *Reporter) Finish(ctx context.Context, result task.Result) error {
 		err = errors.New("closed")
 	}
 	return fmt.Errorf("report task %d: gave up while %s (%d rows not delivered): %w",
-		r.o.TaskID, phase, len(r.queue.rows)+int(r.queue.lost), err)
+		r.o.TaskID, phase, r.queue.waiting()+r.queue.lost, err)
+}
+
+// conclude begins the end of the report; r.mu is held.
+func (r *Reporter) conclude(result task.Result) {
+	r.result = result
+	if r.end.IsZero() { // else a process before this one has seen the end
+		r.end = time.Now()
+	}
+	for _, warning := range r.refuseOutputs() {
+		r.push(r.end, r.masker.Mask(warning))
+	}
+	r.steps.finish(result, r.o.Steps, r.end, r.queue.next())
+	if j := r.o.Journal; j != nil {
+		j.Finish(result, r.end, r.outputs.waiting)
+	}
+	r.phase = draining
+	r.notify()
+}
+
+// Undelivered is how many rows the server has refused, or cannot get because it
+// has given the task up. What it does not have yet for other reasons is not
+// counted.
+func (r *Reporter) Undelivered() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queue.lost
+}
+
+// GivenUp reports whether the server does not know the task any more, or refuses
+// every word of it.
+func (r *Reporter) GivenUp() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
 }
 
 // Close ends the Reporter without delivering anything more. After Finish it does

@@ -21,16 +21,26 @@ func (r *Reporter) sendRows() {
 		r.logBusy = false
 		r.notify()
 	}()
+	r.readBack()
 	r.mu.Lock()
 	index, rows := r.queue.take(r.chunk)
+	if len(rows) == 0 && !r.queue.probe {
+		r.mu.Unlock() // they were given up meanwhile
+		return
+	}
 	req := &runnerv1.UpdateLogRequest{
 		TaskId: r.o.TaskID,
 		Index:  index,
 		Rows:   rows,
-		NoMore: r.phase == sealing && index+int64(len(rows)) == r.queue.next(),
+		NoMore: r.phase == sealing && !r.queue.probe && index+int64(len(rows)) == r.queue.next(),
 	}
 	r.lastLog = time.Now()
 	r.mu.Unlock()
+	if j := r.o.Journal; j != nil {
+		// A row that the server has and the journal does not would be one that
+		// the next process does not know of.
+		_ = j.Flush()
+	}
 
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(r.ctx, requestTimeout)
@@ -62,12 +72,17 @@ func (r *Reporter) logTaken(ack int64) {
 	case ack < q.base && q.want >= q.base:
 		r.o.Log.Warn("the server lost rows that it had acknowledged; empty rows take their place",
 			"acknowledged", q.base, "wanted", ack)
-	case ack > q.sent:
+	case ack > q.sent && ack > q.base:
 		r.o.Log.Warn("the server has rows that this run did not send; rows go on after them",
 			"sent", q.sent, "wanted", ack)
 	}
-	if q.acked(ack) {
+	probed := q.probe
+	q.probe = false
+	if q.acked(ack) || probed {
 		r.logRetry.succeeded()
+		if j := r.o.Journal; j != nil {
+			j.Ack(max(q.base-q.shift, 0), q.shift)
+		}
 		return
 	}
 	// The answer was good and nothing was taken: asking again at once would
@@ -164,7 +179,7 @@ func (r *Reporter) giveUp(err error) {
 // sendState sends the state: a heartbeat, a change, outputs or the end.
 func (r *Reporter) sendState() {
 	r.mu.Lock()
-	final := r.phase == concluding
+	final := r.phase == concluding && r.durable
 	change, whole := r.change, r.queue.base >= r.flushTo || r.logOver
 	req := &runnerv1.UpdateTaskRequest{State: r.state(final)}
 	if r.phase == outputting {
