@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"path/filepath"
 
-	"otelrunner/otel"
 	"otelrunner/runner/action"
 	"otelrunner/runner/config"
 	"otelrunner/runner/job"
@@ -27,7 +26,6 @@ type engineOptions struct {
 	environ   []string
 	owner     map[string]string
 	transport http.RoundTripper
-	providers *otel.Providers                         // nil: no traces
 	docker    sandbox.Provider                        // the container sandbox
 	wasm      sandbox.Provider                        // the WASM sandbox
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
@@ -50,7 +48,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	env := map[string]string{}
 	maps.Copy(env, o.cfg.Runner.Envs)
 	maps.Copy(env, o.env)
-	options := job.Options{
+	return job.New(job.Options{
 		Name: o.name, Version: o.version, Labels: o.labels,
 		Providers: map[label.Scheme]sandbox.Provider{
 			label.Host:   onHost,
@@ -58,11 +56,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Wasm:   o.wasm,
 		},
 		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
-	}
-	if o.providers != nil {
-		options.Tracer = o.providers.Tracer()
-	}
-	return job.New(options), nil
+	}), nil
 }
 
 // actionsDir is where fetched actions are kept.

@@ -225,7 +225,7 @@ func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider) (*
 	return newEngine(ctx, engineOptions{
 		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		providers: s.providers, docker: docker, wasm: wasms, onHost: s.onHost, log: s.log,
+		docker: docker, wasm: wasms, onHost: s.onHost, log: s.log,
 	})
 }
 

@@ -273,12 +273,18 @@ func (e *NotFoundError) Error() string {
 	return s
 }
 
+// ErrorType is error.type of a span that ends with it.
+func (*NotFoundError) ErrorType() string { return "program_not_found" }
+
 // DirError says that a working directory is not there.
 type DirError struct{ Dir string }
 
 func (e *DirError) Error() string {
 	return fmt.Sprintf("working directory %s does not exist", e.Dir)
 }
+
+// ErrorType is error.type of a span that ends with it.
+func (*DirError) ErrorType() string { return "directory_not_found" }
 
 // LimitError says which limit ended a command.
 type LimitError struct {
@@ -289,6 +295,9 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string { return e.Text }
+
+// ErrorType is error.type of a span that ends with it.
+func (e *LimitError) ErrorType() string { return "limit_" + e.Limit }
 
 // ErrUnsupported is wrapped by the refusal of something that this kind of
 // sandbox cannot do; the error's text says what would work.

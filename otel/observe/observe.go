@@ -58,6 +58,13 @@ type Scope struct {
 	// JobURL is the page of the job as far as it is known when it is called;
 	// nil is not known.
 	JobURL func() string
+	// Propagate gives every program of a step the variables TRACEPARENT,
+	// TRACESTATE and BAGGAGE.
+	Propagate bool
+	// Baggage is the value of the latter.
+	Baggage string
+	// TraceURL is where the trace is shown; "" is not known.
+	TraceURL string
 	// SpanBegins, if set, is told of the span whose work begins or goes on: a
 	// step's, and the one around it when that ends. One goroutine calls it.
 	SpanBegins func(ctx context.Context)
@@ -76,6 +83,13 @@ func From(ctx context.Context) *Scope {
 		return s
 	}
 	return &Scope{}
+}
+
+// Begins calls SpanBegins.
+func (s *Scope) Begins(ctx context.Context) {
+	if s.SpanBegins != nil {
+		s.SpanBegins(ctx)
+	}
 }
 
 // mask masks a text, and makes it valid UTF-8: an exporter would refuse the whole

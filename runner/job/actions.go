@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/action"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -13,18 +14,19 @@ import (
 
 // prepareActions fetches all actions that the job's steps name and makes the
 // images of those that have one ready, as much of it at once as can be.
-func (j *jobRun) prepareActions() error {
+func (j *jobRun) prepareActions() (err error) {
 	uses := usesOf(j.job.Steps)
 	if len(uses) == 0 || j.opts.Actions == nil {
 		return nil
 	}
 	j.rows.group("Actions")
 	defer j.rows.endGroup()
-	ctx := j.life.soft
+	ctx, end := observe.Span(j.life.soft, "prepare actions")
+	defer func() { end(err) }()
 	actions, named := j.actionsOf(), j.stepImages(uses) // both are made here, before anything is shared
 	var wg sync.WaitGroup
 	wg.Go(func() { j.prepareImages(ctx, named) }) // what goes wrong is told below
-	err := actions.Prepare(ctx, uses)
+	err = actions.Prepare(ctx, uses)
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -21,13 +21,14 @@ func (j *jobRun) composite(r *stepRun, a *loaded, u *use) done {
 		j.step(inner, st, func() {})
 	}
 	d := done{outcome: inner.status()}
+	r.fault = inner.fault
 	if inner.life.stopped() {
-		d.outcome = j.ended(&stepRun{life: inner.life, timeout: r.timeout})
+		d.outcome = j.ended(r)
 	}
 	outputs, err := j.compositeOutputs(r, inner, a)
 	if err != nil {
 		j.rows.errorf("%s", sentence(err))
-		d.outcome = task.Failure
+		d.outcome = r.invalid(err)
 	}
 	d.outputs = outputs
 	return d

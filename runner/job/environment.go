@@ -72,7 +72,6 @@ func (j *jobRun) runtimeVariables() map[string]string {
 func (j *jobRun) environment(env map[string]string, action actionContext, own map[string]string) map[string]string {
 	all := make(map[string]string, len(env)+len(j.defaults)+len(own)+8)
 	all["CI"] = "true"
-	maps.Copy(all, j.trace)
 	maps.Copy(all, env)
 	maps.Copy(all, j.defaults)
 	all["GITHUB_ACTION"] = action.name

@@ -7,9 +7,6 @@ import (
 
 	"otelrunner/runner/label"
 	"otelrunner/sandbox"
-
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Options say how jobs are run. They are not changed after New.
@@ -52,8 +49,6 @@ type Options struct {
 	// default 1 s. Its whole tree is gone a second after that at the latest.
 	Grace time.Duration
 
-	// Tracer makes the job's and the steps' spans; default none.
-	Tracer trace.Tracer
 	// Logger is the runner's own log; default none.
 	Logger *slog.Logger
 }
@@ -67,9 +62,6 @@ func New(o Options) *Runner {
 	setDefault(&o.CleanupTimeout, 5*time.Minute)
 	setDefault(&o.CloseTimeout, time.Minute)
 	setDefault(&o.Grace, time.Second)
-	if o.Tracer == nil {
-		o.Tracer = noop.NewTracerProvider().Tracer("")
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

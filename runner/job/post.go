@@ -170,14 +170,15 @@ func (j *jobRun) outside(of *stepRun, cond, what string, run func(*stepRun) done
 	j.rows.group("%s %s", what, j.title(&r))
 	j.tellEnv(r.env)
 	j.rows.endGroup()
-	end := j.startStep(&r)
+	end := j.startStep(&r, what+" "+j.title(&r))
 	d := func() (d done) {
-		defer j.recovered(&d)
+		defer j.recovered(&r, &d)
 		return run(&r)
 	}()
 	end(d.outcome)
 	if d.outcome == task.Failure {
 		j.scope.failed = true
+		j.blameStep(&view, &r)
 	}
 	return d.outcome
 }
@@ -185,7 +186,7 @@ func (j *jobRun) outside(of *stepRun, cond, what string, run func(*stepRun) done
 // title is what a step is called in the log.
 func (j *jobRun) title(r *stepRun) string {
 	title := r.Title()
-	if text, err := expr.Interpolate(title, r.exprs); err == nil {
+	if text, err := expr.Interpolate(title, r.at("name")); err == nil {
 		return text
 	}
 	return title

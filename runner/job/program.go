@@ -70,7 +70,10 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	}
 	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
+	propagate(l.soft, c.Env)
 	res, err := j.start(l.soft, p.container, &c)
+	j.usage.CPU += res.Usage.CPU
+	j.usage.PeakMemory = max(j.usage.PeakMemory, res.Usage.PeakMemory)
 	out.close()
 	fx = out.effects
 	j.readFiles(&fx, paths[:], res.Collected)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/action"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
@@ -27,23 +28,26 @@ import (
 // A fault in the workflow or in the sandbox is told to the sink, in words for
 // the workflow's author, and gives task.Failure. So does a panic.
 func (r *Runner) Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, sink Sink) (result task.Result) {
-	log := r.opts.Logger.With(slog.Int64("task", t.ID))
+	log := observe.Logger(ctx, r.opts.Logger.With(slog.Int64("task", t.ID)))
 	out := rows{sink: sink, debug: wantsDebug(t)}
-	ctx, end := r.startJob(ctx, t)
+	var j *jobRun
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("the engine panicked", "panic", v, "stack", string(debug.Stack()))
 			out.errorf("The runner failed while it ran this job: %v", v)
 			result = task.Failure
+			j.blame(observe.End{Result: observe.Error, ErrorType: typePanic, Text: fmt.Sprint(v)})
 		}
-		end(result)
+		j.tellEnd(ctx, result)
 	}()
 	wf, job, err := readJob(t)
 	if err != nil {
 		out.errorf("%s", sentence(err))
+		j = &jobRun{}
+		j.blame(invalid(err))
 		return task.Failure
 	}
-	j := &jobRun{
+	j = &jobRun{
 		opts: &r.opts, log: log, task: t, rows: out, sink: sink, wf: wf, job: job,
 		uses: map[string]*use{}, programsFound: map[string]string{},
 	}
@@ -102,7 +106,6 @@ type jobRun struct {
 	github   map[string]any
 	base     map[string]any    // the contexts that stay as they are
 	defaults map[string]string // the runner's own variables
-	trace    map[string]string // TRACEPARENT and its like
 
 	scope *scope
 	state state
@@ -111,12 +114,17 @@ type jobRun struct {
 	programs      int               // numbers command files and scripts
 	misplaced     map[string]bool   // names that an action may not use and that were told of
 	programsFound map[string]string // by name, as long as the path stays
+
+	cause error         // why the job was ended before its time
+	fault *observe.End  // what made the job fail, the first thing
+	usage sandbox.Usage // of all programs together
 }
 
 // whole runs the job from its condition to its outputs.
 func (j *jobRun) whole(ctx context.Context, cancel <-chan struct{}) task.Result {
 	run, err := j.decide()
 	if err != nil {
+		j.blame(invalid(err))
 		j.rows.errorf("%s", sentence(err))
 		j.skipSteps()
 		return task.Failure
@@ -131,7 +139,8 @@ func (j *jobRun) whole(ctx context.Context, cancel <-chan struct{}) task.Result 
 	j.life = l
 	j.scope = &scope{life: l, top: -1, steps: map[string]any{}, names: map[string]int{}}
 	defer j.close()
-	if err := j.setUp(); err != nil {
+	if err := j.within("set up job", j.setUp); err != nil {
+		j.blame(observe.EndOf(err, observe.Error))
 		j.tellSetUp(err)
 		j.scope.failed = true
 		j.skipSteps()
@@ -185,6 +194,7 @@ func (j *jobRun) tellSetUp(err error) {
 // result is the job's, from what has happened.
 func (j *jobRun) result() task.Result {
 	cause := context.Cause(j.life.soft)
+	j.cause = cause
 	switch {
 	case errors.Is(cause, errJobTimeout):
 		j.rows.errorf("The job has run for longer than its limit of %s.", minutes(j.timeout))
@@ -305,7 +315,9 @@ func (j *jobRun) close() {
 func (j *jobRun) closeSandbox() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.life.hard), j.opts.CloseTimeout)
 	defer cancel()
+	ctx, end := observe.Span(ctx, "clean up")
 	err := j.sandbox.Close(ctx)
+	end(err)
 	if err != nil {
 		j.log.Warn("close the sandbox", "error", err)
 	}

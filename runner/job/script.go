@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
 	"otelrunner/sandbox"
@@ -22,7 +21,7 @@ func (j *jobRun) script(r *stepRun) done {
 			return done{outcome: j.ended(r)}
 		}
 		j.rows.errorf("%s", sentence(err))
-		return done{outcome: task.Failure}
+		return done{outcome: r.invalid(err)}
 	}
 	p.env = j.environment(r.env, r.action, nil)
 	p.path = j.state.path

@@ -11,11 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
 	"otelrunner/sandbox"
+
+	"go.opentelemetry.io/otel/attribute"
 )
 
 // prepareContexts fills what is known before there is a sandbox.
@@ -140,6 +143,9 @@ func (j *jobRun) tellJob() {
 	}
 	j.rows.printf("Runner %s, %s", j.opts.Name, version)
 	j.rows.printf("Job %s of %s, run %s", j.job.ID, j.task.String("repository"), expr.Text(j.github["run_id"]))
+	if url := observe.From(j.life.hard).TraceURL; url != "" {
+		j.rows.printf("Trace: %s", url)
+	}
 	for _, w := range j.wf.Warnings {
 		j.rows.warnf("%s", w)
 	}
@@ -223,7 +229,9 @@ func (j *jobRun) open() error {
 	}
 	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(runsOn, ", "))
 	j.rows.group("Sandbox %s for %s", picked.Scheme, picked.Name)
-	j.sandbox, err = provider.Open(j.life.soft, spec)
+	ctx, end := observe.Span(j.life.soft, "open sandbox", attribute.String("otelrunner.sandbox", string(picked.Scheme)))
+	j.sandbox, err = provider.Open(ctx, spec)
+	end(err)
 	if err != nil {
 		j.rows.endGroup()
 		return err

@@ -2,7 +2,6 @@ package job
 
 import (
 	"otelrunner/runner/action"
-	"otelrunner/runner/task"
 )
 
 // stage is when a program of an action runs.
@@ -39,7 +38,7 @@ func (j *jobRun) runStage(r *stepRun, a *loaded, u *use, s stage) done {
 			return done{outcome: j.ended(r)}
 		}
 		j.rows.errorf("%s", sentence(err))
-		return done{outcome: task.Failure}
+		return done{outcome: r.invalid(err)}
 	}
 	exit, fx, err := j.run(r.life, p)
 	for _, p := range fx.state {

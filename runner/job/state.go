@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow/expr"
 )
@@ -53,6 +54,7 @@ type scope struct {
 	steps  map[string]any
 	names  map[string]int
 	failed bool
+	fault  *observe.End // what made it fail, the first thing
 }
 
 // status is what success() and failure() are about.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -26,6 +27,8 @@ type stepRun struct {
 
 	life    life
 	timeout time.Duration // 0: none
+
+	fault *observe.End // why it did not succeed
 }
 
 // at returns what the expressions at one of the step's keys may use. The steps of
@@ -67,6 +70,7 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 		begin()
 		j.rows.errorf("%s", sentence(err))
 		d.outcome = task.Failure
+		j.startStep(r, j.title(r))(r.invalid(err))
 	case !run:
 		s.record(st.ID, nil, task.Skipped, task.Skipped)
 		return task.Skipped
@@ -81,6 +85,7 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 	s.record(st.ID, d.outputs, d.outcome, conclusion)
 	if conclusion == task.Failure {
 		s.failed = true
+		j.blameStep(s, r)
 	}
 	return conclusion
 }
@@ -158,9 +163,9 @@ func (j *jobRun) perform(r *stepRun) (d done) {
 	var release func()
 	r.life, release = r.scope.life.step(survives(r.If, r.at("if")), r.timeout)
 	defer release()
-	end := j.startStep(r)
+	end := j.startStep(r, j.title(r))
 	defer func() { end(d.outcome) }()
-	defer j.recovered(&d)
+	defer j.recovered(r, &d)
 	if r.IsRun {
 		return j.script(r)
 	}
@@ -168,8 +173,9 @@ func (j *jobRun) perform(r *stepRun) (d done) {
 }
 
 // recovered keeps a panic within the step.
-func (j *jobRun) recovered(d *done) {
+func (j *jobRun) recovered(r *stepRun, d *done) {
 	if v := recover(); v != nil {
+		r.fault = &observe.End{Result: observe.Error, ErrorType: typePanic, Text: fmt.Sprint(v)}
 		j.log.Error("a step panicked", "panic", v, "stack", string(debug.Stack()))
 		j.rows.errorf("The runner failed while it ran this step: %v", v)
 		d.outcome = task.Failure
@@ -219,11 +225,15 @@ func (j *jobRun) judge(r *stepRun, exit int, fx *effects, err error) task.Result
 	case err != nil && r.life.soft.Err() != nil:
 		return j.ended(r)
 	case err != nil:
+		j.broken(r, err)
 		j.rows.errorf("%s", sentence(err))
 	case exit != 0:
+		r.exited(exit)
 		j.rows.errorf("Process completed with exit code %d.", exit)
 	case !fx.failed:
 		return task.Success
+	default:
+		r.fault = &observe.End{Result: observe.Failure, ErrorType: typeCommandFile, Text: "a file like GITHUB_ENV or GITHUB_OUTPUT was malformed"}
 	}
 	return task.Failure
 }
@@ -231,6 +241,7 @@ func (j *jobRun) judge(r *stepRun, exit int, fx *effects, err error) task.Result
 // ended is the outcome of a step whose time was over.
 func (j *jobRun) ended(r *stepRun) task.Result {
 	cause := context.Cause(r.life.soft)
+	r.stopped(cause)
 	j.rows.errorf("%s", reason(cause, r.timeout))
 	if errors.Is(cause, errStepTimeout) {
 		return task.Failure

@@ -5,15 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"otelrunner/otel/observe"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // The causes for which what runs is ended. They are told apart by errors.Is.
 var (
-	errCancelled   = errors.New("the job was cancelled")
-	errJobTimeout  = errors.New("the job's time is over")
-	errStepTimeout = errors.New("the step's time is over")
-	errCleanup     = errors.New("the time for cleanup is over")
+	errCancelled   = error(&ending{"the job was cancelled", observe.TypeCancellation})
+	errJobTimeout  = error(&ending{"the job's time is over", observe.TypeTimeout})
+	errStepTimeout = error(&ending{"the step's time is over", observe.TypeTimeout})
+	errCleanup     = error(&ending{"the time for cleanup is over", observe.TypeTimeout})
 )
+
+// ending is a reason to end what runs, as a row and as a span's error.type.
+type ending struct{ text, kind string }
+
+func (e *ending) Error() string     { return e.text }
+func (e *ending) ErrorType() string { return e.kind }
 
 // life is how long the steps of a job or of a composite action may run. Both
 // contexts end together with whatever encloses them.
@@ -23,6 +33,12 @@ type life struct {
 	// soft ends what runs and lets cleanup run: its cause is errCancelled,
 	// errJobTimeout or errStepTimeout.
 	soft context.Context
+}
+
+// in is l with the values of a context, a span.
+func (l life) in(ctx context.Context) life {
+	span := trace.SpanFromContext(ctx)
+	return life{trace.ContextWithSpan(l.hard, span), trace.ContextWithSpan(l.soft, span)}
 }
 
 // stopped reports whether only cleanup may run.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"otelrunner/runner/action"
-	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
 )
@@ -71,7 +70,7 @@ func (j *jobRun) useAction(r *stepRun) done {
 			return done{outcome: j.ended(r)}
 		}
 		j.rows.errorf("%s", sentence(err))
-		return done{outcome: task.Failure}
+		return done{outcome: r.invalid(err)}
 	}
 	if a.meta.Runs.Using == action.Composite {
 		return j.composite(r, a, u)
