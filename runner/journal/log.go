@@ -29,6 +29,7 @@ type Log struct {
 	dir     string
 	limit   int64 // bytes after which Full
 	segment int64 // bytes after which the next segment begins
+	seed    uint32
 
 	wake   chan struct{} // one token: there is something for the writer
 	ended  chan struct{} // closed by stop
@@ -68,7 +69,7 @@ const (
 // newLog starts the writer of a Log whose segments are known.
 func (j *Journal) newLog(dir string, state State, segments []segment) *Log {
 	l := &Log{
-		journal: j, dir: dir, state: state, segments: segments,
+		journal: j, dir: dir, state: state, segments: segments, seed: seed(state.Task),
 		limit: j.maxSize, segment: min(segmentSize, max(j.maxSize/8, 4<<10)),
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}), failed: make(chan struct{}),
 		round: make(chan struct{}),
@@ -112,7 +113,20 @@ func (l *Log) Err() error {
 // Row appends a row. It does no I/O. It reports whether the row is kept; if not,
 // the Log has failed.
 func (l *Log) Row(t time.Time, text string) bool {
-	return l.append(func(b []byte) []byte { return appendRow(b, t, text) }, func(s *State) { s.Next++ })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return false
+	}
+	before := len(l.pending)
+	b := append(l.pending, emptyHead[:]...)
+	l.pending = sealFrame(appendRow(b, t, text), before, l.seed)
+	l.size += int64(len(l.pending) - before)
+	l.state.Next++
+	if before == 0 {
+		l.notify()
+	}
+	return true
 }
 
 // Event appends a step's start (res is Unspecified) or end, and has all that came
@@ -173,7 +187,7 @@ func (l *Log) append(write func([]byte) []byte, apply func(*State)) bool {
 		return false
 	}
 	before := len(l.pending)
-	l.pending = appendFrame(l.pending, seed(l.state.Task), write)
+	l.pending = appendFrame(l.pending, l.seed, write)
 	l.size += int64(len(l.pending) - before)
 	apply(&l.state)
 	if before == 0 {
@@ -518,7 +532,7 @@ func (l *Log) more() error {
 	case c.offset < end:
 		file := io.NewSectionReader(c.file, min(c.offset, s.size), max(s.size-c.offset, 0))
 		rest = rest[max(c.offset-s.size, 0):]
-		c.frames = newFrames(io.MultiReader(file, bytes.NewReader(rest)), seed(l.state.Task))
+		c.frames = newFrames(io.MultiReader(file, bytes.NewReader(rest)), l.seed)
 		c.end = end
 		return nil
 	case last:

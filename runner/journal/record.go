@@ -110,7 +110,13 @@ func seed(task int64) uint32 {
 // appendFrame appends a record, which write appends to a buffer, as a frame.
 func appendFrame(b []byte, seed uint32, write func([]byte) []byte) []byte {
 	at := len(b)
-	b = write(append(b, make([]byte, frameHead)...))
+	return sealFrame(write(append(b, emptyHead[:]...)), at, seed)
+}
+
+var emptyHead [frameHead]byte
+
+// sealFrame writes the head of the frame that begins at at and ends with b.
+func sealFrame(b []byte, at int, seed uint32) []byte {
 	payload := b[at+frameHead:]
 	binary.LittleEndian.PutUint32(b[at:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(b[at+4:], crc32.Update(seed, castagnoli, payload))
