@@ -25,12 +25,23 @@ type Config struct {
 	Sandbox   Sandbox
 	Metrics   Metrics
 	Otel      Otel
+	Journal   Journal
+	Poll      Poll
+	Health    Health
 }
 
 // Log says how the runner's own log (not a job's) is written to stderr.
 type Log struct {
 	Level  string
 	Format string
+	Job    JobLog
+}
+
+// JobLog says where copies of jobs' logs are kept.
+type JobLog struct {
+	Dir       string // "": nowhere
+	Retention time.Duration
+	MaxSize   string // of all copies together
 }
 
 // Runner says how tasks are taken, run and reported.
@@ -117,6 +128,27 @@ type Metrics struct {
 type Otel struct {
 	Endpoint string
 	Protocol string
+}
+
+// Journal says how what the server does not have yet is kept on disk.
+type Journal struct {
+	Enabled bool
+	Dir     string // "": beside the registration file
+	MaxSize string // of one task
+	Keep    time.Duration
+}
+
+// Poll says what beside the clock makes the runner ask for work.
+type Poll struct {
+	Wake           string // address of the webhook's endpoint; "": none
+	WakeSecretFile string
+}
+
+// Health says what must hold before a task is taken.
+type Health struct {
+	MinFreeDisk   string // "": any
+	Script        string
+	ScriptTimeout time.Duration
 }
 
 // Default is the configuration of an empty file in an empty environment.

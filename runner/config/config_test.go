@@ -35,7 +35,7 @@ func mustLoad(t *testing.T, text string, environ ...string) *config.Loaded {
 
 func TestDefaults(t *testing.T) {
 	want := config.Config{
-		Log: config.Log{Level: "info", Format: "text"},
+		Log: config.Log{Level: "info", Format: "text", Job: config.JobLog{Retention: 168 * time.Hour, MaxSize: "1g"}},
 		Runner: config.Runner{
 			File: ".runner", Capacity: 1, Envs: map[string]string{}, EnvFile: ".env", Timeout: 3 * time.Hour,
 			FetchTimeout: time.Minute, FetchInterval: 2 * time.Second, FetchIntervalMax: time.Minute,
@@ -52,6 +52,8 @@ func TestDefaults(t *testing.T) {
 		},
 		Metrics: config.Metrics{Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second},
 		Otel:    config.Otel{Protocol: "http/protobuf"},
+		Journal: config.Journal{Enabled: true, MaxSize: "128m", Keep: 168 * time.Hour},
+		Health:  config.Health{ScriptTimeout: 10 * time.Second},
 	}
 	if d := cmp.Diff(want, config.Default()); d != "" {
 		t.Error(d)
@@ -88,7 +90,7 @@ func TestDefaultFileLoadsAsDefault(t *testing.T) {
 
 func TestEveryKeyInFile(t *testing.T) {
 	l := mustLoad(t, `
-log: {level: WARN, format: json}
+log: {level: WARN, format: json, job: {dir: /j, retention: 1h, max_size: 2g}}
 runner:
   file: /etc/r
   capacity: 7
@@ -154,9 +156,12 @@ metrics:
   web_config_file: web.yaml
   readiness_grace: 0
 otel: {endpoint: "https://c:4317", protocol: grpc}
+journal: {enabled: off, dir: /jr, max_size: 1m, keep: 0}
+poll: {wake: ":9103", wake_secret_file: /s}
+health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 `)
 	want := config.Config{
-		Log: config.Log{Level: "warn", Format: "json"},
+		Log: config.Log{Level: "warn", Format: "json", Job: config.JobLog{Dir: "/j", Retention: time.Hour, MaxSize: "2g"}},
 		Runner: config.Runner{
 			File: "/etc/r", Capacity: 7, Envs: map[string]string{"A": "1", "B": "yes", "C": ""}, Timeout: 90 * time.Minute,
 			ShutdownTimeout: 90 * time.Second, Insecure: true, CAFile: "/ca.pem",
@@ -177,6 +182,9 @@ otel: {endpoint: "https://c:4317", protocol: grpc}
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},
 		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc"},
+		Journal: config.Journal{Dir: "/jr", MaxSize: "1m"},
+		Poll:    config.Poll{Wake: ":9103", WakeSecretFile: "/s"},
+		Health:  config.Health{MinFreeDisk: "1g", Script: "/ok", ScriptTimeout: time.Second},
 	}
 	if d := cmp.Diff(want, l.Config); d != "" {
 		t.Error(d)
@@ -214,7 +222,7 @@ func TestActRunnersFileLoads(t *testing.T) {
 	for _, want := range []string{
 		"cache.enabled (line ", "cache.s3.bucket (line ", "there is no cache server yet",
 		"container.force_rebuild (line ", "container.network_create_options.enable_ipv4 (line ",
-		"runner.post_task_script (line ", "log.job.retention (line ", "health_check.enabled",
+		"runner.post_task_script (line ", "health_check.enabled",
 		"c.yaml:19: runner.fetch_timeout is 5s",
 	} {
 		if !strings.Contains(all, want) {
@@ -269,6 +277,9 @@ func TestProblems(t *testing.T) {
 		{"port", "metrics: {addr: 'a:70000'}", `port "70000"`},
 		{"namespace", "metrics: {namespace: 1a}", "metrics.namespace: "},
 		{"mirror", "runner: {github_mirror: 'ftp://me:pw@x'}", `"ftp://me:********@x" is no address of a web server`},
+		{"journal size", "journal: {max_size: 1k}", `journal.max_size: "1k" is no size of at least 1m`},
+		{"wake without a secret", "\npoll: {wake: ':9103'}", "c.yaml:2: poll.wake_secret_file: the webhook needs a secret"},
+		{"nested section", "log: {job: {dri: x}}", "log.job.dri: unknown key, did you mean log.job.dir?"},
 		{"empty file name", "runner: {file: ''}", "runner.file: must not be empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -229,6 +229,9 @@ func (l *loader) relations() {
 			l.name("runner.log_report_max_latency"), duration(r.LogReportMaxLatency), duration(r.LogReportInterval))
 	}
 	l.containers()
+	if p := &l.out.Poll; p.Wake != "" && p.WakeSecretFile == "" {
+		l.problem(l.out.from["poll.wake"].String(), "poll.wake_secret_file", "the webhook needs a secret: without one, anybody could wake the runner; put one into a file and name it here")
+	}
 }
 
 // containers is relations for the container sandbox.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -17,12 +18,12 @@ func WriteDefault(w io.Writer) error {
 		"# Durations have a unit: 500ms, 90s, 5m, 1h30m.\n" +
 		"# Each key can be overridden by the environment variable that is named with it.\n")
 	c := Default()
-	sections(&b, func(k *key) {
+	sections(&b, func(k *key, indent string) {
 		for _, line := range wrap(k.doc, 92) {
-			b.WriteString("  # " + line + "\n")
+			b.WriteString(indent + "# " + line + "\n")
 		}
-		fmt.Fprintf(&b, "  # %s\n", k.facts(&c))
-		fmt.Fprintf(&b, "  %s: %s\n", lastPart(k.path), flow(k.node(&c)))
+		fmt.Fprintf(&b, "%s# %s\n", indent, k.facts(&c))
+		fmt.Fprintf(&b, "%s%s: %s\n", indent, lastPart(k.path), flow(k.node(&c)))
 	})
 	_, err := w.Write(b.Bytes())
 	return err
@@ -53,10 +54,10 @@ func (l *Loaded) Show(w io.Writer) error {
 	c := l.Config
 	c.Runner.Envs = redacted(c.Runner.Envs)
 	var b bytes.Buffer
-	sections(&b, func(k *key) {
+	sections(&b, func(k *key, indent string) {
 		node := k.node(&c)
 		blank(node)
-		fmt.Fprintf(&b, "  %s: %s", lastPart(k.path), flow(node))
+		fmt.Fprintf(&b, "%s%s: %s", indent, lastPart(k.path), flow(node))
 		if from, ok := l.from[k.path]; ok {
 			b.WriteString(" # " + from.String())
 		}
@@ -74,19 +75,25 @@ func blank(n *yaml.Node) {
 	}
 }
 
-// sections calls each for every key, with the section's headers between.
-func sections(b *bytes.Buffer, each func(*key)) {
-	table, last := schema(), ""
+// sections calls each for every key, with the headers of its sections before it.
+func sections(b *bytes.Buffer, each func(k *key, indent string)) {
+	table := schema()
+	var open []string // the sections that the last key was in
 	for i := range table {
-		section, _, _ := strings.Cut(table[i].path, ".")
-		if section != last {
-			if b.Len() > 0 {
+		parts := strings.Split(table[i].path, ".")
+		in := parts[:len(parts)-1]
+		for depth, section := range in {
+			if depth < len(open) && slices.Equal(open[:depth+1], in[:depth+1]) {
+				continue
+			}
+			if depth == 0 && b.Len() > 0 {
 				b.WriteString("\n")
 			}
-			b.WriteString(section + ":\n")
-			last = section
+			b.WriteString(strings.Repeat("  ", depth) + section + ":\n")
+			open = in[:depth+1]
 		}
-		each(&table[i])
+		open = in
+		each(&table[i], strings.Repeat("  ", len(in)))
 	}
 }
 

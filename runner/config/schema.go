@@ -59,6 +59,12 @@ func schema() []key {
 		{path: "log.format", field: func(c *Config) any { return &c.Log.Format }, def: "text",
 			oneOf: []string{"text", "json"},
 			doc:   "How the runner's own log is written to stderr."},
+		{path: "log.job.dir", field: func(c *Config) any { return &c.Log.Job.Dir }, def: "",
+			doc: "A folder in which a copy of each job's log is kept, masked as the server gets it. Empty: no copies.", example: "/var/log/runner/jobs"},
+		{path: "log.job.retention", field: func(c *Config) any { return &c.Log.Job.Retention }, def: "168h", min: 0, max: 87600 * hour,
+			doc: "How long a copy is kept. 0: until max_size is reached."},
+		{path: "log.job.max_size", field: func(c *Config) any { return &c.Log.Job.MaxSize }, def: "1g", check: size,
+			doc: "How much all copies may take together; the oldest ones go first. Empty: no limit."},
 
 		{path: "runner.file", field: func(c *Config) any { return &c.Runner.File }, def: ".runner", check: notEmpty,
 			doc: "The registration file, which `runner register` writes. It holds the runner's secret."},
@@ -169,6 +175,27 @@ func schema() []key {
 		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",
 			doc: "Give programs a clock and randomness that are the same in every run, instead of the real ones."},
 
+		{path: "journal.enabled", field: func(c *Config) any { return &c.Journal.Enabled }, def: "true",
+			doc: "Keep on disk what the server does not have yet of a job's log and result. Without it, a server that is away for long, or a runner that is killed, loses it."},
+		{path: "journal.dir", field: func(c *Config) any { return &c.Journal.Dir }, def: "",
+			doc: "The folder of the journal, for this runner alone; it has to outlive the process. Empty: runner.file with .journal behind it.", example: "/var/lib/runner/journal"},
+		{path: "journal.max_size", field: func(c *Config) any { return &c.Journal.MaxSize }, def: "128m", check: journalSize,
+			doc: "How much of one job's log may wait on disk for the server; a job that writes more waits, too."},
+		{path: "journal.keep", field: func(c *Config) any { return &c.Journal.Keep }, def: "168h", min: 0, max: 87600 * hour,
+			doc: "How long rows are kept, as text in the folder kept, that could not be delivered because the server had given the job up. 0: not at all."},
+
+		{path: "poll.wake", field: func(c *Config) any { return &c.Poll.Wake }, def: "", check: optionalAddress,
+			doc: "The address at which Gitea's webhook for workflow jobs wakes the runner, so that a job starts at once and not at the next fetch. Empty: off.", example: ":9102"},
+		{path: "poll.wake_secret_file", field: func(c *Config) any { return &c.Poll.WakeSecretFile }, def: "",
+			doc: "A file with the webhook's secret, which signs its requests; poll.wake needs it.", example: "/etc/runner/wake-secret"},
+
+		{path: "health.min_free_disk", field: func(c *Config) any { return &c.Health.MinFreeDisk }, def: "", check: size,
+			doc: "No job is taken while less is free where jobs work or the journal is. Empty: any will do.", example: "1g"},
+		{path: "health.script", field: func(c *Config) any { return &c.Health.Script }, def: "",
+			doc: "A program that is run before work is asked for, once in 30s at most; no job is taken while its exit status is not 0. The first line that it prints is the reason.", example: "/etc/runner/healthy"},
+		{path: "health.script_timeout", field: func(c *Config) any { return &c.Health.ScriptTimeout }, def: "10s", min: 100 * ms, max: hour,
+			doc: "How long the program may take."},
+
 		{path: "metrics.enabled", field: func(c *Config) any { return &c.Metrics.Enabled }, def: "false",
 			doc: "Serve /metrics, /healthz and /readyz. (Telemetry over OTLP is separate: it is on when OTEL_EXPORTER_OTLP_ENDPOINT is set.)"},
 		{path: "metrics.addr", field: func(c *Config) any { return &c.Metrics.Addr }, def: "127.0.0.1:9101", check: address,
@@ -198,7 +225,6 @@ func unsupported() []struct{ path, reason string } {
 		noHooks   = "there are no scripts around jobs yet"
 	)
 	return []struct{ path, reason string }{
-		{"log.job.*", "job logs are not copied to this machine"},
 		{"runner.workdir_cleanup_age", noCleanup},
 		{"runner.idle_cleanup_interval", noCleanup},
 		{"runner.report_close_timeout", "a job's end is reported however long the server is away"},
@@ -229,7 +255,7 @@ func unsupported() []struct{ path, reason string } {
 		{"container.network_create_options.*", "a job's network is made with the engine's defaults"},
 		{"container.force_rebuild", "an action's image is built again whenever what it is built from has changed"},
 		{"kubernetes.*", noKube},
-		{"health_check.*", "there are no admission checks yet"},
+		{"health_check.*", "health.min_free_disk and health.script say what must hold before a job is taken"},
 	}
 }
 
@@ -247,6 +273,23 @@ func address(s string) error {
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return fmt.Errorf("port %q of %q is not a number from 0 to 65535", port, s)
+	}
+	return nil
+}
+
+func optionalAddress(s string) error {
+	if s == "" {
+		return nil
+	}
+	return address(s)
+}
+
+// minJournal is the least that journal.max_size may say, in bytes.
+const minJournal = 1 << 20
+
+func journalSize(s string) error {
+	if n, err := units.RAMInBytes(s); err != nil || n < minJournal {
+		return fmt.Errorf("%q is no size of at least 1m: expected one like 128m", s)
 	}
 	return nil
 }
