@@ -28,6 +28,7 @@ type engineOptions struct {
 	transport http.RoundTripper
 	docker    sandbox.Provider                        // the container sandbox
 	wasm      sandbox.Provider                        // the WASM sandbox
+	modules   sandbox.ModuleRunner                    // that of modules in other jobs
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	log       *slog.Logger
 }
@@ -38,6 +39,10 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 		return nil, fmt.Errorf("host sandbox: %w", err)
 	}
 	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
+	modules, err := newModules(o.cfg, o.transport, o.log)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +60,8 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Docker: o.docker,
 			label.Wasm:   o.wasm,
 		},
-		Actions: actions, Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+		Actions: actions, Modules: modules, ModuleRunner: o.modules,
+		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
 }
 

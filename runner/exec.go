@@ -68,11 +68,12 @@ type ExecOptions struct {
 
 // execSeams are what tests put in the place of something.
 type execSeams struct {
-	name    string                      // of the runner
-	engine  engine                      // what runs the jobs
-	context map[string]any              // over the github context
-	watch   func(id, name string) watch // told what the terminal is told
-	wasm    func(*wasm.Options)         // changes the WASM sandbox
+	name    string                                  // of the runner
+	engine  engine                                  // what runs the jobs
+	context map[string]any                          // over the github context
+	watch   func(id, name string) watch             // told what the terminal is told
+	wasm    func(*wasm.Options)                     // changes the WASM sandbox
+	onWasm  func(sandbox.Provider) sandbox.Provider // stands before it
 }
 
 // watch is told what happens in one job: its log, and then its result.
@@ -103,7 +104,13 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 		defer docker.close()
 		wasms := newWasms(o.Config, nil, o.seams.wasm, slog.New(o.Log))
 		defer wasms.close()
-		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker, wasms); err != nil {
+		modules := newModuleRunner(o.Config, o.Env, o.seams.wasm, slog.New(o.Log))
+		defer modules.close()
+		var inWasm sandbox.Provider = wasms
+		if o.seams.onWasm != nil {
+			inWasm = o.seams.onWasm(wasms)
+		}
+		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker, inWasm, modules); err != nil {
 			return task.Failure, err
 		}
 	}
@@ -115,14 +122,14 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 }
 
 // execEngine is the engine of Serve, with workspaces that begin as a copy.
-func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker, wasms sandbox.Provider) (engine, error) {
+func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner) (engine, error) {
 	httpClient, err := gitea.NewHTTPClient(gitea.HTTPOptions{Insecure: o.Config.Runner.Insecure, CAFile: o.Config.Runner.CAFile})
 	if err != nil {
 		return nil, err
 	}
 	options := engineOptions{
 		cfg: o.Config, env: o.Env, labels: labels, name: cmp.Or(o.seams.name, "exec"), version: o.Version, environ: o.Environ,
-		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, wasm: wasms, log: slog.New(o.Log),
+		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, wasm: wasms, modules: modules, log: slog.New(o.Log),
 	}
 	if !o.Checkout {
 		without := []string{actionsDir(o.Config)}

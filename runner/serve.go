@@ -150,7 +150,9 @@ func (s *service) run(ctx context.Context) error {
 	defer docker.close()
 	wasms := newWasms(cfg, s.labels, s.wasm, s.log)
 	defer wasms.close()
-	engine, err := s.engine(stop.fetching, docker, wasms)
+	modules := newModuleRunner(cfg, nil, s.wasm, s.log)
+	defer modules.close()
+	engine, err := s.engine(stop.fetching, docker, wasms, modules)
 	if err != nil {
 		return err
 	}
@@ -218,14 +220,14 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider) (*job.Runner, error) {
+func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner) (*job.Runner, error) {
 	if s.onWasm != nil {
 		wasms = s.onWasm(wasms)
 	}
 	return newEngine(ctx, engineOptions{
 		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		docker: docker, wasm: wasms, onHost: s.onHost, log: s.log,
+		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, log: s.log,
 	})
 }
 

@@ -84,8 +84,7 @@ const exampleForms = "expected owner/repo@ref, https://host/owner/repo@ref, ./fo
 // The forms are GitHub's (Workflow syntax, jobs.<id>.steps[*].uses) and Gitea's,
 // which adds absolute URLs, with credentials if need be; a segment that ends in
 // ".git" ends the repository's part of such a URL. The forms wasm:// and
-// wasm+https:// are recognised here and refused by sandboxes that have no use
-// for them.
+// wasm+https:// are recognised here; package wasmmodule reads them.
 func Parse(uses string, bases Bases) (Reference, error) {
 	text := strings.TrimSpace(uses)
 	scheme, rest, hasScheme := strings.Cut(text, "://")

@@ -16,7 +16,7 @@ import (
 // images of those that have one ready, as much of it at once as can be.
 func (j *jobRun) prepareActions() (err error) {
 	uses := usesOf(j.job.Steps)
-	if len(uses) == 0 || j.opts.Actions == nil {
+	if len(uses) == 0 || j.opts.Actions == nil && j.opts.Modules == nil {
 		return nil
 	}
 	j.rows.group("Actions")
@@ -25,13 +25,17 @@ func (j *jobRun) prepareActions() (err error) {
 	defer func() { end(err) }()
 	actions, named := j.actionsOf(), j.stepImages(uses) // both are made here, before anything is shared
 	var wg sync.WaitGroup
+	var modulesErr error
 	wg.Go(func() { j.prepareImages(ctx, named) }) // what goes wrong is told below
-	err = actions.Prepare(ctx, uses)
+	wg.Go(func() { modulesErr = j.prepareModules(ctx, uses) })
+	if actions != nil {
+		err = actions.Prepare(ctx, uses)
+	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return sentences(append([]error{err}, j.prepareImages(ctx, j.fetchedDocker(ctx, uses, 0))...)...)
+	return sentences(append([]error{err, modulesErr}, j.prepareImages(ctx, j.fetchedDocker(ctx, uses, 0))...)...)
 }
 
 // usesOf are the actions that steps name, as far as that is known before they run.

@@ -105,12 +105,18 @@ func imageAction(ref action.Reference) *loaded {
 
 // refusal says why a kind of action cannot run here.
 func (j *jobRun) refusal(uses string, using action.Using) string {
-	if using == action.DockerImage {
+	switch {
+	case using == action.NodeJS:
+		return fmt.Sprintf("The action %s is written in JavaScript, and there is no Node.js in the WASM sandbox, which this job's label chose: "+
+			"run the job on a label of the kind name:host or name:docker://image, or use an action that is a WebAssembly module (using: wasm, or uses: wasm://…) or is composed of run steps; actions/checkout is built in.", uses)
+	case using == action.DockerImage && j.info.Kind == sandbox.WASM:
+		return fmt.Sprintf("The action %s runs in a container, and this job's label chose the WASM sandbox, which has none: "+
+			"run the job on a label of the kind name:docker://image, or use an action that is a WebAssembly module (using: wasm, or uses: wasm://…) or is composed of run steps.", uses)
+	case using == action.DockerImage:
 		return fmt.Sprintf("The action %s is of the kind %q, which runs in a container beside the job's, and this job does not run in one (its sandbox is %s): "+
 			"give the job a container, or a label of the kind name:docker://image.", uses, using, j.info.Kind)
 	}
-	return fmt.Sprintf("The action %s is of the kind %q, which this runner cannot run yet; it runs composite, JavaScript (node) and docker actions.",
-		uses, using)
+	return fmt.Sprintf("The action %s is a WebAssembly module, and this runner has no WASM sandbox to run it in.", uses)
 }
 
 // dockerInputs are what takeDockerInputs has kept.
@@ -127,12 +133,19 @@ func (u *use) dockerInputs() map[string]string {
 // takeDockerInputs keeps what a step says about the container. They are inputs as
 // well where the action declares them.
 func (u *use) takeDockerInputs(with map[string]string) {
+	u.takeArgs(with)
 	for name, value := range with {
-		switch strings.ToLower(name) {
-		case "args":
-			u.args = value
-		case "entrypoint":
+		if strings.EqualFold(name, "entrypoint") {
 			u.entrypoint = value
+		}
+	}
+}
+
+// takeArgs keeps the arguments that a step gives to a program.
+func (u *use) takeArgs(with map[string]string) {
+	for name, value := range with {
+		if strings.EqualFold(name, "args") {
+			u.args = value
 		}
 	}
 }

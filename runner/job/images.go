@@ -134,6 +134,9 @@ func (j *jobRun) fetchedDocker(ctx context.Context, uses []string, depth int) (f
 		case action.Docker:
 			found = append(found, imageAction(ref))
 		case action.Remote:
+			if j.actionsOf() == nil {
+				continue
+			}
 			a, err := j.actionsOf().Action(ctx, ref)
 			if err != nil {
 				continue

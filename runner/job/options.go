@@ -26,6 +26,13 @@ type Options struct {
 	// repository's action are refused with a sentence.
 	Actions Actions
 
+	// Modules fetches the modules that `uses: wasm://…` names; without it, such
+	// steps are refused with a sentence.
+	Modules Modules
+	// ModuleRunner runs WebAssembly modules in jobs that are not in the WASM
+	// sandbox; without it, they are refused there.
+	ModuleRunner sandbox.ModuleRunner
+
 	// Env is in the environment of every step, below the workflow's own
 	// (runner.envs).
 	Env map[string]string

@@ -20,6 +20,9 @@ type program struct {
 	// container is set where it runs in a container of its own; args are then
 	// the arguments of the image's entrypoint, and nil leaves the image's.
 	container *containerProgram
+
+	// module says that the program is a WebAssembly module.
+	module bool
 }
 
 // The command files: what a program writes and the runner reads when it has
@@ -71,7 +74,7 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
 	propagate(l.soft, c.Env)
-	res, err := j.start(l.soft, p.container, &c)
+	res, err := j.start(l.soft, &p, &c)
 	j.usage.CPU += res.Usage.CPU
 	j.usage.PeakMemory = max(j.usage.PeakMemory, res.Usage.PeakMemory)
 	out.close()
@@ -80,9 +83,14 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	return res.ExitCode, fx, err
 }
 
-// start runs a command in the job's sandbox, or in a container of its own.
-func (j *jobRun) start(ctx context.Context, in *containerProgram, c *sandbox.Command) (sandbox.Result, error) {
-	if in == nil {
+// start runs a command in the job's sandbox, or in a container or WASM sandbox of
+// its own.
+func (j *jobRun) start(ctx context.Context, p *program, c *sandbox.Command) (sandbox.Result, error) {
+	in := p.container
+	switch {
+	case p.module && j.info.Kind != sandbox.WASM:
+		return j.opts.ModuleRunner.RunModule(ctx, j.sandbox, c)
+	case in == nil:
 		return j.sandbox.Run(ctx, c)
 	}
 	return in.runner.RunContainer(ctx, &sandbox.ContainerCommand{Image: in.image, Entrypoint: in.entrypoint, Command: *c})

@@ -103,6 +103,7 @@ type jobRun struct {
 	info     sandbox.Info
 	actions  *action.Job
 	images   images
+	modules  moduleFetches
 	github   map[string]any
 	base     map[string]any    // the contexts that stay as they are
 	defaults map[string]string // the runner's own variables

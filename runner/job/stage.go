@@ -13,12 +13,12 @@ const (
 	stagePost
 )
 
-// programOf is what an action runs at a stage: a file of a JavaScript action, the
+// programOf is what an action runs at a stage: a file of a JavaScript or WebAssembly action, the
 // entrypoint of a docker one. "" is nothing, but for the main stage of a docker
 // action, whose image has an entrypoint of its own.
 func programOf(r *action.Runs, s stage) string {
 	switch r.Using {
-	case action.NodeJS:
+	case action.NodeJS, action.WASMModule:
 		return [...]string{stagePre: r.Pre, stageMain: r.Main, stagePost: r.Post}[s]
 	case action.DockerImage:
 		return [...]string{stagePre: r.PreEntrypoint, stageMain: r.Entrypoint, stagePost: r.PostEntrypoint}[s]
@@ -29,8 +29,11 @@ func programOf(r *action.Runs, s stage) string {
 // runStage runs one program of an action.
 func (j *jobRun) runStage(r *stepRun, a *loaded, u *use, s stage) done {
 	plan := j.nodeProgram
-	if a.meta.Runs.Using == action.DockerImage {
+	switch a.meta.Runs.Using {
+	case action.DockerImage:
 		plan = j.dockerProgram
+	case action.WASMModule:
+		plan = j.moduleProgram
 	}
 	p, err := plan(r, a, u, s)
 	if err != nil {

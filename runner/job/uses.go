@@ -12,6 +12,7 @@ import (
 	"otelrunner/runner/action"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
+	"otelrunner/sandbox"
 )
 
 // loaded is an action whose files lie in the sandbox.
@@ -26,6 +27,8 @@ type loaded struct {
 	fetched *action.Action
 
 	warnings []string // of its metadata, for the log
+
+	module *fetchedModule // of a `wasm://` step that names one elsewhere
 }
 
 // use is one step's use of an action, from its pre step to its post step.
@@ -135,11 +138,14 @@ func (j *jobRun) bind(r *stepRun, a *loaded, with map[string]string) (u *use, wa
 	}
 	u = j.useOf(r)
 	u.inputs = in.Values
-	if a.meta.Runs.Using == action.DockerImage {
+	switch a.meta.Runs.Using {
+	case action.DockerImage:
 		u.takeDockerInputs(with)
+	case action.WASMModule:
+		u.takeArgs(with)
 	}
-	if a.ref.Kind == action.Docker {
-		return u, nil, nil // an image declares no inputs
+	if k := a.ref.Kind; k == action.Docker || k == action.WASM {
+		return u, nil, nil // an image or module declares no inputs
 	}
 	return u, in.Warnings, nil
 }
@@ -159,8 +165,10 @@ func (j *jobRun) load(ctx context.Context, uses string) (*loaded, error) {
 		a, err = j.loadRemote(ctx, ref)
 	case action.Docker:
 		a = imageAction(ref)
+	case action.WASM:
+		a, err = j.loadModule(ctx, ref)
 	default:
-		return nil, errors.New(j.refusal(uses, action.WASMModule))
+		return nil, fmt.Errorf("the action %s is of an unknown kind", uses)
 	}
 	if err != nil {
 		return nil, err
@@ -174,11 +182,15 @@ func (j *jobRun) load(ctx context.Context, uses string) (*loaded, error) {
 // canRun reports whether a kind of action runs in the job's sandbox.
 func (j *jobRun) canRun(using action.Using) bool {
 	switch using {
-	case action.Composite, action.NodeJS:
+	case action.Composite:
 		return true
+	case action.NodeJS:
+		return j.info.Kind != sandbox.WASM
 	case action.DockerImage:
 		_, ok := j.containerRunner()
 		return ok
+	case action.WASMModule:
+		return j.info.Kind == sandbox.WASM || j.opts.ModuleRunner != nil
 	}
 	return false
 }
@@ -199,7 +211,7 @@ func (j *jobRun) loadRemote(ctx context.Context, ref action.Reference) (*loaded,
 	if err != nil {
 		return nil, err
 	}
-	if a.Metadata.Runs.Using == action.DockerImage {
+	if a.Metadata.Runs.Using == action.DockerImage || !j.canRun(a.Metadata.Runs.Using) { // load says why
 		return &loaded{ref: ref, meta: a.Metadata, fetched: a}, nil
 	}
 	root, err := j.sandbox.Stage(ctx, path.Join("_actions", a.Key), a.Tree)

@@ -16,14 +16,7 @@ import (
 )
 
 // Mount is a folder of this machine that guests see beside their own.
-type Mount struct {
-	// Host is the folder's path on this machine.
-	Host string
-	// Guest is where guests see it: an absolute path with forward slashes.
-	Guest string
-	// ReadOnly refuses every change.
-	ReadOnly bool
-}
+type Mount = sandbox.Mount
 
 // ParseMount reads HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw as `runner wasm run
 // --dir` takes it; HOST alone is seen at the same path. A relative HOST starts at
@@ -53,7 +46,7 @@ func ParseMount(text string) (Mount, error) {
 	if m.Guest == "" {
 		m.Guest = filepath.ToSlash(abs)
 	}
-	return m, m.check()
+	return m, checkMount(m)
 }
 
 // cutLast cuts at the last colon that is not that of a Windows drive.
@@ -65,8 +58,8 @@ func cutLast(text string) (before, after string, found bool) {
 	return text[:at], text[at+1:], true
 }
 
-// check says what is wrong with a mount.
-func (m Mount) check() error {
+// checkMount says what is wrong with a mount.
+func checkMount(m Mount) error {
 	switch info, err := os.Stat(m.Host); {
 	case err != nil:
 		return fmt.Errorf("mount a folder into the WASM sandbox: %w", err)
@@ -119,7 +112,7 @@ func checkMounts(mounts []Mount) error {
 	for i := range mounts {
 		m := &mounts[i]
 		m.Guest = path.Clean(m.Guest)
-		if err := m.check(); err != nil {
+		if err := checkMount(*m); err != nil {
 			return err
 		}
 		if other, ok := seen[m.Guest]; ok {
