@@ -270,7 +270,10 @@ func TestProblems(t *testing.T) {
 		{"nested env", "runner:\n  envs:\n    A: {b: c}", "expected a text for A, found a mapping (line 3)"},
 		{"scalar for section", "runner: 3", "c.yaml:1: runner: expected a mapping, found the number 3"},
 		{"twice", "runner:\n  capacity: 1\n  capacity: 2", "c.yaml:3: runner.capacity: is set twice, first in line 2"},
-		{"not YAML", "runner:\n\tcapacity: 1", "c.yaml:2: this is not YAML"},
+		{"not YAML", "runner: [", "c.yaml:2: this is not YAML"},
+		{"a tab", "runner:\n\tcapacity: 1", "c.yaml:2: this is not YAML: found character that cannot start any token (the line is indented by a tab: YAML wants spaces)"},
+		{"two documents", "runner: {capacity: 1}\n---\nrunner: {capacity: 2}\n", "a second document begins after ---"},
+		{"not YAML in a second document", "runner: {capacity: 1}\n---\nrunner: [", "this is not YAML"},
 		{"endless", "cache:\n  s3: &a {b: *a}", "c.yaml: the file is too large or too deep"},
 		{"no mapping", "- a", "c.yaml:1: expected a mapping of sections"},
 		{"address", "metrics: {addr: nine}", `"nine" is no address: expected host:port`},
@@ -443,6 +446,19 @@ runner:
 	}
 	if _, err := load(t, b.String()); err != nil {
 		t.Errorf("what Show writes does not load: %v", err)
+	}
+}
+
+// Options of a container are text, in which variables may be given.
+func TestShowBlanksSecretsInOptions(t *testing.T) {
+	l := mustLoad(t, `container: {options: '--env API_TOKEN=s3cret -e "PASSWORD=two words" -e KEY="x y" --label team=ci --memory 4g'}`)
+	var b strings.Builder
+	if err := l.Show(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := "options: --env API_TOKEN=******** -e PASSWORD=******** -e KEY=******** --label team=ci --memory 4g #"
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("want %s in:\n%s", want, b.String())
 	}
 }
 

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"path/filepath"
 	"slices"
@@ -33,9 +35,18 @@ func (l *loader) at(n *yaml.Node) string { return origin{l.file, n.Line}.String(
 
 // document reads the file's text.
 func (l *loader) document(data []byte) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		l.syntax(err)
+	var doc, second yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	if err := documents.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		l.syntax(data, err)
+		return
+	}
+	switch err := documents.Decode(&second); {
+	case err == nil:
+		l.problem(l.at(&second), "", "a second document begins after ---: write everything into one")
+		return
+	case !errors.Is(err, io.EOF):
+		l.syntax(data, err)
 		return
 	}
 	if doc.Kind == 0 || isNull(doc.Content[0]) {
@@ -55,7 +66,7 @@ func (l *loader) document(data []byte) {
 	ignored.warn(l)
 }
 
-func (l *loader) syntax(err error) {
+func (l *loader) syntax(data []byte, err error) {
 	where, text := l.file, err.Error()
 	var le *yaml.LoadError
 	if errors.As(err, &le) {
@@ -63,8 +74,22 @@ func (l *loader) syntax(err error) {
 			where = origin{l.file, le.Mark.Line}.String()
 		}
 		text = le.Message
+		if indentedByTab(data, le.Mark.Line) {
+			text += " (the line is indented by a tab: YAML wants spaces)"
+		}
 	}
 	l.problem(where, "", "this is not YAML: %s", text)
+}
+
+// indentedByTab reports whether there is a tab in the white space before the text
+// of a line; the first is 1.
+func indentedByTab(data []byte, line int) bool {
+	lines := bytes.Split(data, []byte("\n"))
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	text := lines[line-1]
+	return bytes.IndexByte(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') >= 0
 }
 
 // mapping reads the keys of a section; prefix is "" or ends in a dot.

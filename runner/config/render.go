@@ -53,6 +53,7 @@ func (k *key) facts(c *Config) string {
 func (l *Loaded) Show(w io.Writer) error {
 	c := l.Config
 	c.Runner.Envs = redacted(c.Runner.Envs)
+	c.Container.Options = redactOptions(c.Container.Options)
 	var b bytes.Buffer
 	sections(&b, func(k *key, indent string) {
 		node := k.node(&c)

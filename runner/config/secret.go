@@ -30,6 +30,22 @@ func SecretName(name string) bool {
 	return false
 }
 
+// optionValue is NAME=value in options of a command line, as a whole or its value
+// in quotes.
+var optionValue = regexp.MustCompile(`"(\w+)=[^"]*"|'(\w+)=[^']*'|(\w+)=("[^"]*"|'[^']*'|\S+)`)
+
+// redactOptions blanks the values of variables in a text of options
+// (--env TOKEN=…) whose names say that they are secrets.
+func redactOptions(text string) string {
+	return optionValue.ReplaceAllStringFunc(text, func(option string) string {
+		name, _, _ := strings.Cut(option, "=")
+		if !SecretName(strings.Trim(name, `"'`)) {
+			return option
+		}
+		return strings.TrimLeft(name, `"'`) + "=" + Blank
+	})
+}
+
 // redacted is m as it may be shown.
 func redacted(m map[string]string) map[string]string {
 	out := make(map[string]string, len(m))
