@@ -34,6 +34,8 @@ type containers struct {
 	keeping sync.Once
 	stop    context.CancelFunc // ends keep
 	kept    chan struct{}      // closed when it has ended
+	swept   chan struct{}      // closed after the first sweep
+	used    func()             // is told that the engine is used; nil: nobody is
 }
 
 // newContainers makes nothing yet. uuid names what is made on the engine, so that
@@ -42,7 +44,7 @@ type containers struct {
 func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog.Logger) *containers {
 	c := &containers{
 		log: log, required: cfg.Container.RequireDocker, only: len(labels) > 0,
-		keeps: uuid != "", gate: func(string) {},
+		keeps: uuid != "", gate: func(string) {}, swept: make(chan struct{}),
 	}
 	for _, l := range labels {
 		if l.Scheme != label.Docker {
@@ -117,6 +119,9 @@ func (c *containers) begin(p *container.Provider) {
 		return
 	}
 	c.keeping.Do(func() {
+		if c.used != nil {
+			c.used()
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		var ctx context.Context
@@ -127,6 +132,23 @@ func (c *containers) begin(p *container.Provider) {
 			c.keep(ctx, p)
 		}()
 	})
+}
+
+// sweep begins to remove what a process before this one has left on the engine, if
+// it may have (it is known to have used it, or this one will), and returns the
+// channel that is closed after that.
+func (c *containers) sweep(used bool) <-chan struct{} {
+	if used || len(c.images) > 0 || c.required {
+		p, err := c.provider()
+		if err == nil {
+			c.begin(p)
+			return c.swept
+		}
+		c.log.Warn("what a process before this one left on the container engine cannot be removed", "error", err)
+	}
+	none := make(chan struct{})
+	close(none)
+	return none
 }
 
 func (c *containers) waiting(line string) { c.log.Info(line) }
@@ -141,6 +163,7 @@ const (
 // keep keeps a runner's things on the engine in order until ctx ends.
 func (c *containers) keep(ctx context.Context, p *container.Provider) {
 	away, warm := false, false
+	swept := sync.OnceFunc(func() { close(c.swept) })
 	for wait := time.Duration(0); sleep(ctx, wait) == nil; {
 		wait = sweepEvery
 		err := p.Reach(ctx, c.waiting)
@@ -165,6 +188,7 @@ func (c *containers) keep(ctx context.Context, p *container.Provider) {
 			c.log.Info("the container engine is back")
 		}
 		away = false
+		swept()
 		c.gate("")
 		if !warm {
 			warm = true

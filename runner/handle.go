@@ -14,6 +14,7 @@ import (
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/job"
+	"otelrunner/runner/journal"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
@@ -40,6 +41,8 @@ type handler struct {
 	secrets  []string // of the runner, masked in every job
 
 	failed func(error) // takes the error of a report that was not delivered
+	broken func(error) // is told that the journal takes no more; nil: nobody is
+	begun  func(id int64) begun
 }
 
 // handle runs and reports one task. A panic in the job is that task's failure.
@@ -49,16 +52,30 @@ func (h *handler) handle(t *task.Task) {
 	log.Info("task taken")
 	t = h.mirrored(t)
 
-	rep := &reported{Reporter: report.New(h.stop.jobs, h.reportOptions(t, began))}
+	var b begun
+	if h.begun != nil {
+		b = h.begun(t.ID)
+	}
+	options := h.reportOptions(t, began)
+	options.Journal = b.log
+	rep := &reported{Reporter: report.New(h.stop.jobs, options)}
+	var undelivered error
+	defer func() { endJournal(b.log, rep.Reporter, undelivered, log) }()
 	defer rep.remove()
 	h.in.JobStarted()
-	result := h.run(t, rep, log)
+	result := task.Failure
+	if b.err != nil {
+		h.refuse(rep.Reporter, b.err, log)
+	} else {
+		result = h.run(t, rep, b.log, log)
+	}
 	h.in.JobFinished(h.stop.jobs, result, time.Since(began))
 
 	ctx, cancel := h.stop.reporting()
 	defer cancel()
 	took := time.Since(began).Round(time.Millisecond)
 	if err := rep.Finish(ctx, result); err != nil {
+		undelivered = err
 		log.Error("the end of the task could not be reported", "result", result, "took", took, "error", gitea.Explain(err))
 		h.failed(err)
 		return
@@ -67,7 +84,7 @@ func (h *handler) handle(t *task.Task) {
 }
 
 // run runs the job, which the server or a shutdown may cancel.
-func (h *handler) run(t *task.Task, rep *reported, log *slog.Logger) (result task.Result) {
+func (h *handler) run(t *task.Task, rep *reported, journal *journal.Log, log *slog.Logger) (result task.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))
@@ -78,6 +95,10 @@ func (h *handler) run(t *task.Task, rep *reported, log *slog.Logger) (result tas
 	cancel := make(chan struct{})
 	ended := make(chan struct{})
 	watched := make(chan struct{})
+	var failed <-chan struct{}
+	if journal != nil {
+		failed = journal.Failed()
+	}
 	go func() {
 		defer close(watched)
 		select {
@@ -89,13 +110,19 @@ func (h *handler) run(t *task.Task, rep *reported, log *slog.Logger) (result tas
 			} else {
 				log.Warn("the server gave the task up (silence for too long, its own time limit, or deleted); it is stopped")
 			}
+		case <-failed:
+			h.stopFor(rep.Reporter, journal.Err(), log)
 		case <-ended:
 			return
 		}
 		close(cancel)
 	}()
 	defer func() { close(ended); <-watched }()
-	return h.engine.Run(h.stop.jobs, cancel, t, rep)
+	result = h.engine.Run(h.stop.jobs, cancel, t, rep)
+	if journal != nil && journal.Err() != nil {
+		return task.Failure
+	}
+	return result
 }
 
 func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {

@@ -13,6 +13,7 @@ import (
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/job"
+	"otelrunner/runner/journal"
 	"otelrunner/runner/label"
 	"otelrunner/runner/poll"
 	"otelrunner/sandbox"
@@ -59,6 +60,18 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	unlock, err := lockRegistration(o.Config.Runner.File, slog.New(o.Log))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	kept, err := openJournal(o.Config, slog.New(o.Log))
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer func() { err = errors.Join(err, kept.Close()) }()
+	}
 	providers, err := otel.NewProviders(ctx, otel.ProvidersOptions{
 		Endpoint: o.Config.Otel.Endpoint, Protocol: o.Config.Otel.Protocol, Namespace: o.Config.Metrics.Namespace,
 		Version: o.Version, InstanceID: reg.UUID, Log: slog.New(o.Log),
@@ -72,7 +85,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 		}
 	}()
 	s := &service{
-		ServeOptions: o, reg: reg, labels: labels, providers: providers,
+		ServeOptions: o, reg: reg, labels: labels, providers: providers, journal: kept,
 		log:       slog.New(providers.LogHandler(o.Log)),
 		readiness: otel.NewReadiness(o.Config.Metrics.ReadinessGrace + o.Config.Runner.FetchIntervalMax),
 	}
@@ -112,6 +125,7 @@ type service struct {
 	reg       *gitea.Registration
 	labels    label.List
 	providers *otel.Providers
+	journal   *journal.Journal // nil: there is none
 	readiness *otel.Readiness
 	log       *slog.Logger
 	in        *otel.Instruments
@@ -148,6 +162,13 @@ func (s *service) run(ctx context.Context) error {
 
 	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
 	defer docker.close()
+	if s.journal != nil {
+		docker.used = func() {
+			if err := s.journal.Mark(usedContainers); err != nil {
+				s.log.Warn("journal", "error", err)
+			}
+		}
+	}
 	wasms := newWasms(cfg, s.labels, s.wasm, s.log)
 	defer wasms.close()
 	modules := newModuleRunner(cfg, nil, s.wasm, s.log)
@@ -180,7 +201,7 @@ func (s *service) run(ctx context.Context) error {
 	if s.Ready != nil {
 		s.Ready(metrics)
 	}
-	return s.poll(stop, engine, caps)
+	return s.poll(stop, engine, caps, docker)
 }
 
 // serveMetrics starts the metrics server where it is on. end ends it.
@@ -232,15 +253,24 @@ func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider, mo
 }
 
 // poll takes tasks until the end.
-func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities) error {
+func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities, docker *containers) error {
 	r := &s.Config.Runner
+	fetcher := &journaled{Fetcher: s.client, journal: s.journal, log: s.log}
 	h := &handler{
 		cfg: s.Config, engine: engine, client: s.client, in: s.in, log: s.log, stop: stop,
 		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
 		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
+		begun: fetcher.take,
+	}
+	left := newRecovery(h, s.journal, func() <-chan struct{} { return docker.sweep(s.journal.Marked(usedContainers)) })
+	left.start()
+	defer left.wait()
+	if s.reg.Ephemeral && len(left.logs) > 0 {
+		left.wait() // that was its one task
+		return s.ended(nil)
 	}
 	p := poll.New(poll.Options{
-		Fetcher: s.client, Handler: h.handle, Capacity: r.Capacity,
+		Fetcher: fetcher, Handler: h.handle, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
 		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, RetryAfter: gitea.RetryAfter,
 		Meter: pollMeter{s.in}, Log: s.log,
@@ -249,6 +279,12 @@ func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities) e
 	if errors.Is(err, poll.ErrUnregistered) {
 		err = &explained{err.Error(), ErrUnregistered}
 	}
+	left.wait()
+	return s.ended(err)
+}
+
+// ended is the error of a run whose polling ended with err.
+func (s *service) ended(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log.Info("runner ends")

@@ -64,6 +64,7 @@ func linkerFlags(version string) (string, error) {
 type rig struct {
 	t      *testing.T
 	dir    string
+	work   string // where host jobs work
 	server *giteatest.Server
 	url    string
 	env    []string
@@ -71,10 +72,10 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir()}
+	r := &rig{t: t, dir: t.TempDir(), work: filepath.Join(t.TempDir(), "work")}
 	r.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(r.dir, "home"), "LANG=C.UTF-8",
-		"OTELRUNNER_HOST_WORKDIR_PARENT=" + filepath.Join(t.TempDir(), "work"), "SystemRoot=" + os.Getenv("SystemRoot"),
+		"OTELRUNNER_HOST_WORKDIR_PARENT=" + r.work, "SystemRoot=" + os.Getenv("SystemRoot"),
 		"OTELRUNNER_CONTAINER_DOCKER_HOST=unix:///nowhere/docker.sock", "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=0s",
 	}
 	return r
@@ -189,7 +190,12 @@ func (r *rig) register(args ...string) {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	return within(t, 20*time.Second)
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -391,16 +391,25 @@ func TestMetrics(t *testing.T) {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
+	status, body := fetch(t, url)
+	if status != http.StatusOK {
+		t.Errorf("%s: %d: %s", url, status, body)
+	}
+	return body
+}
+
+func fetch(t *testing.T, url string) (status int, text string) {
+	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("%s: %s, %v: %s", url, resp.Status, err, body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(body)
+	return resp.StatusCode, string(body)
 }
 
 func TestBrokenRegistrationIsKept(t *testing.T) {

@@ -261,6 +261,20 @@ func (j *Journal) WasFetching() (began time.Time, ok bool) {
 	return info.ModTime(), true
 }
 
+// Mark keeps a name for the processes after this one.
+func (j *Journal) Mark(name string) error {
+	if err := os.WriteFile(filepath.Join(j.dir, "mark-"+name), nil, 0o600); err != nil {
+		return fmt.Errorf("mark %s in the journal: %w", name, err)
+	}
+	return nil
+}
+
+// Marked reports whether this process or one before it has called Mark.
+func (j *Journal) Marked(name string) bool {
+	_, err := os.Stat(filepath.Join(j.dir, "mark-"+name))
+	return err == nil
+}
+
 // probeSize is what Probe writes: more than the begin of a Log.
 const probeSize = 64 << 10
 
