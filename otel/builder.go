@@ -26,6 +26,14 @@ func (b *builder) histogram(name, help string, bounds []float64) metric.Float64H
 	return h
 }
 
+// bytes makes a histogram of bytes.
+func (b *builder) bytes(name, help string, bounds []float64) metric.Int64Histogram {
+	h, err := b.meter.Int64Histogram(b.name(name), metric.WithUnit("By"),
+		metric.WithDescription(help), metric.WithExplicitBucketBoundaries(bounds...))
+	b.keep(err)
+	return h
+}
+
 func (b *builder) intGauge(name, unit, help string) metric.Int64ObservableGauge {
 	g, err := b.meter.Int64ObservableGauge(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
 	b.keep(err)

@@ -22,16 +22,32 @@ type series struct {
 }
 
 // counter makes a counter; a method of it counts the series at the index of its
-// label's value.
+// label's value. Without a label there is one series.
 func (b *builder) counter(name, unit, help, label string, values ...string) *counter {
-	c := &counter{series: make([]series, len(values))}
-	for i, value := range values {
-		set := attribute.NewSet(attribute.String(label, value))
-		c.series[i].labels = []metric.ObserveOption{metric.WithAttributeSet(set)}
+	if label == "" {
+		return b.counterOf(name, unit, help, []attribute.Set{attribute.NewSet()})
 	}
+	sets := make([]attribute.Set, len(values))
+	for i, value := range values {
+		sets[i] = attribute.NewSet(attribute.String(label, value))
+	}
+	return b.counterOf(name, unit, help, sets)
+}
+
+// counterOf is counter for series of any labels.
+func (b *builder) counterOf(name, unit, help string, sets []attribute.Set) *counter {
+	c := newCounter(sets)
 	var err error
 	c.family, err = b.meter.Int64ObservableCounter(b.name(name), metric.WithUnit(unit), metric.WithDescription(help))
 	b.keep(err)
+	return c
+}
+
+func newCounter(sets []attribute.Set) *counter {
+	c := &counter{series: make([]series, len(sets))}
+	for i, set := range sets {
+		c.series[i].labels = []metric.ObserveOption{metric.WithAttributeSet(set)}
+	}
 	return c
 }
 

@@ -145,11 +145,15 @@ func fromOTLP(t *testing.T, m *metricspb.Metric) (otlptranslator.MetricType, fam
 	f := family{Help: m.GetDescription(), Series: map[string]sample{}}
 	switch data := m.GetData().(type) {
 	case *metricspb.Metric_Sum:
-		if data.Sum.GetAggregationTemporality() != cumulative || !data.Sum.GetIsMonotonic() {
-			t.Errorf("%s: %v, monotonic %v", m.GetName(), data.Sum.GetAggregationTemporality(), data.Sum.GetIsMonotonic())
+		if data.Sum.GetAggregationTemporality() != cumulative {
+			t.Errorf("%s: %v", m.GetName(), data.Sum.GetAggregationTemporality())
+		}
+		f.numbers(data.Sum.GetDataPoints())
+		if !data.Sum.GetIsMonotonic() {
+			f.Type = "gauge"
+			return otlptranslator.MetricTypeNonMonotonicCounter, f
 		}
 		f.Type = "counter"
-		f.numbers(data.Sum.GetDataPoints())
 		return otlptranslator.MetricTypeMonotonicCounter, f
 	case *metricspb.Metric_Gauge:
 		f.Type = "gauge"
@@ -171,7 +175,7 @@ func fromOTLP(t *testing.T, m *metricspb.Metric) (otlptranslator.MetricType, fam
 				}
 				s.Buckets[bound(upper)] = below
 			}
-			f.Series[attributeText(p.GetAttributes())] = s
+			f.Series[seriesText(p.GetAttributes())] = s
 		}
 		return otlptranslator.MetricTypeHistogram, f
 	default:
@@ -186,8 +190,17 @@ func (f family) numbers(points []*metricspb.NumberDataPoint) {
 		if i, ok := p.GetValue().(*metricspb.NumberDataPoint_AsInt); ok {
 			v = float64(i.AsInt)
 		}
-		f.Series[attributeText(p.GetAttributes())] = sample{Value: v}
+		f.Series[seriesText(p.GetAttributes())] = sample{Value: v}
 	}
+}
+
+// seriesText is attributeText with names as Prometheus has them.
+func seriesText(attrs []*commonpb.KeyValue) string {
+	labels := map[string]string{}
+	for _, kv := range attrs {
+		labels[strings.ReplaceAll(kv.GetKey(), ".", "_")] = kv.GetValue().GetStringValue()
+	}
+	return labelText(labels)
 }
 
 func attributeText(attrs []*commonpb.KeyValue) string {

@@ -67,6 +67,17 @@ type InstrumentOptions struct {
 	// Capacity is the number of jobs that may run at a time; SetCapacity
 	// changes it.
 	Capacity int
+
+	// QueueThreshold is how long a job may wait for a runner before it is
+	// counted; 0 counts none.
+	QueueThreshold time.Duration
+
+	// Buckets are the bounds of the histograms that operators may choose.
+	Buckets Buckets
+
+	// Pipelines makes the instruments that have a pipeline's name; nil makes
+	// none. See Providers.PipelineMeterProvider.
+	Pipelines metric.MeterProvider
 }
 
 // Instruments are all meters of the runner. The methods may be called at any
@@ -82,14 +93,20 @@ type Instruments struct {
 	poll   pollInstruments
 	job    jobInstruments
 	report reportInstruments
+	work   workInstruments
 
-	info        atomic.Pointer[[]metric.ObserveOption]
-	capacity    atomic.Int64
-	running     atomic.Int64
-	bufferRows  atomic.Int64
-	backoff     atomic.Int64 // nanoseconds
-	started     time.Time
-	unregisters []metric.Registration
+	pipelines pipelineInstruments
+
+	info         atomic.Pointer[[]metric.ObserveOption]
+	capacity     atomic.Int64
+	running      atomic.Int64
+	bufferRows   atomic.Int64
+	bufferBytes  atomic.Int64
+	journalBytes atomic.Int64
+	backoff      atomic.Int64 // nanoseconds
+	draining     atomic.Bool
+	started      time.Time
+	unregisters  []metric.Registration
 }
 
 type pollInstruments struct {
@@ -145,8 +162,15 @@ func NewInstruments(mp metric.MeterProvider, opts InstrumentOptions) (*Instrumen
 		namespace: opts.Namespace,
 	}
 	in.poll = newPollInstruments(b)
-	in.job = newJobInstruments(b)
+	in.job = newJobInstruments(b, orDefault(opts.Buckets.Job, jobBuckets))
 	in.report = newReportInstruments(b)
+	in.work = newWorkInstruments(b, &opts)
+	if opts.Pipelines == nil {
+		opts.Pipelines = noop.NewMeterProvider()
+	}
+	var err error
+	in.pipelines, err = newPipelineInstruments(opts.Pipelines, orDefault(opts.Buckets.Job, jobBuckets))
+	b.keep(err)
 	in.observe(b)
 	if b.err != nil {
 		return nil, errors.Join(fmt.Errorf("create instruments: %w", b.err), in.Close())
@@ -194,10 +218,10 @@ func fetchSeries(r FetchResult) int {
 	}
 }
 
-func newJobInstruments(b *builder) jobInstruments {
+func newJobInstruments(b *builder, buckets []float64) jobInstruments {
 	return jobInstruments{
 		total:    b.counter("job", "{job}", "Finished jobs by their status.", "status", "success", "failure", "cancelled", "skipped", "unknown"),
-		duration: b.histogram("job_duration", "Duration of finished jobs.", jobBuckets),
+		duration: b.histogram("job_duration", "Duration of finished jobs.", buckets),
 	}
 }
 
@@ -230,8 +254,11 @@ func (in *Instruments) observe(b *builder) {
 	utilization := b.floatGauge("job_capacity_utilization", "1", "Running jobs as a share of the capacity, 0 to 1.")
 	rows := b.intGauge("report_log_buffer_rows", "{row}", "Log rows of all tasks that the server has not acknowledged.")
 
-	counters := []*counter{in.poll.fetch, in.poll.clientErrors, in.job.total, in.report.log, in.report.state}
-	observed := []metric.Observable{info, capacity, uptime, backoff, running, utilization, rows}
+	size := b.intGauge("report_log_buffer", "By", "Memory of the log rows of all tasks that the server has not acknowledged.")
+	journal := b.intGauge("journal", "By", "What the journals of all tasks take on the disk.")
+
+	counters := append([]*counter{in.poll.fetch, in.poll.clientErrors, in.job.total, in.report.log, in.report.state}, in.work.counters()...)
+	observed := []metric.Observable{info, capacity, uptime, backoff, running, utilization, rows, size, journal, in.work.workers}
 	for _, c := range counters {
 		observed = append(observed, c.family)
 	}
@@ -244,6 +271,9 @@ func (in *Instruments) observe(b *builder) {
 		o.ObserveInt64(running, n)
 		o.ObserveFloat64(utilization, share(n, limit))
 		o.ObserveInt64(rows, in.bufferRows.Load())
+		o.ObserveInt64(size, in.bufferBytes.Load())
+		o.ObserveInt64(journal, in.journalBytes.Load())
+		in.work.observe(o, n, limit, in.draining.Load())
 		for _, c := range counters {
 			c.observe(o)
 		}
@@ -286,6 +316,7 @@ func (in *Instruments) PollBackoff(base time.Duration) { in.backoff.Store(int64(
 func (in *Instruments) ClientError(_ context.Context, m Method) {
 	if m < methods {
 		in.poll.clientErrors.add(int(m))
+		in.work.errors.add(int(m))
 	}
 }
 

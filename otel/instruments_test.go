@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/trace"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/task"
 )
 
@@ -35,6 +37,7 @@ func started(t *testing.T, opts ProvidersOptions) (p *Providers, in *Instruments
 	})
 	in, err = NewInstruments(p.MeterProvider(), InstrumentOptions{
 		Namespace: opts.Namespace, Version: "1.2.3", Name: "ci-1", Capacity: 4,
+		QueueThreshold: time.Minute, Pipelines: p.PipelineMeterProvider(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +69,22 @@ func record(ctx context.Context, in *Instruments) {
 	in.ReportState(ctx, true, 3*time.Millisecond)
 	in.BufferRows(120)
 	in.BufferRows(-20)
+	in.BufferBytes(1 << 10)
+	in.JournalBytes(1 << 20)
+	in.JobQueued(ctx, 2*time.Minute)
+	in.Step(ctx, "wasm", observe.Timeout, time.Second)
+	in.Step(ctx, "something", observe.Success, time.Second)
+	in.Phase(ctx, observe.ImagePull, time.Second)
+	in.Cache(ctx, observe.CacheAction, true)
+	in.Limit(ctx, "wasm", "memory")
+	in.Limit(ctx, "", "what is this")
+	in.JobUsage(ctx, time.Second, 64<<20)
+	end := observe.End{Result: observe.Error, ErrorType: "_OTHER"}
+	for i := range 300 {
+		p := in.Pipeline(fmt.Sprint("o/r/", i))
+		p.Begin(ctx)
+		p.End(ctx, end, time.Second)
+	}
 }
 
 // golden are the families of the official runner, whose dashboards and alerts
@@ -91,6 +110,25 @@ var golden = map[string]struct {
 	"act_runner_report_log_duration_seconds":    {Type: "histogram", Series: []string{`{}`}, Buckets: "0.01 0.05 0.1 0.25 0.5 1 2 5 +Inf"},
 	"act_runner_report_state_duration_seconds":  {Type: "histogram", Series: []string{`{}`}, Buckets: "0.01 0.05 0.1 0.25 0.5 1 2 5 +Inf"},
 	"act_runner_report_log_buffer_rows":         {Type: "gauge", Series: []string{`{}`}},
+}
+
+// own are the families beside them.
+var own = map[string]struct {
+	Type   string
+	Series []string // some of them
+}{
+	"act_runner_report_log_buffer_bytes":        {"gauge", []string{`{}`}},
+	"act_runner_journal_bytes":                  {"gauge", []string{`{}`}},
+	"act_runner_job_queue_duration_seconds":     {"histogram", []string{`{}`}},
+	"act_runner_job_queue_over_threshold_total": {"counter", []string{`{}`}},
+	"act_runner_step_duration_seconds":          {"histogram", []string{`{result="timeout",sandbox="wasm"}`, `{result="success",sandbox="other"}`}},
+	"act_runner_sandbox_phase_duration_seconds": {"histogram", []string{`{phase="pull",sandbox="docker"}`}},
+	"act_runner_sandbox_limit_total":            {"counter", []string{`{limit="memory",sandbox="wasm"}`, `{limit="other",sandbox="other"}`}},
+	"act_runner_cache_lookup_total":             {"counter", []string{`{cache="action",result="hit"}`, `{cache="wasm",result="miss"}`}},
+	"act_runner_job_cpu_seconds":                {"histogram", []string{`{}`}},
+	"act_runner_job_memory_peak_bytes":          {"histogram", []string{`{}`}},
+	"cicd_worker_count":                         {"gauge", []string{`{cicd_worker_state="available"}`, `{cicd_worker_state="busy"}`, `{cicd_worker_state="offline"}`}},
+	"cicd_system_errors_total":                  {"counter", []string{`{cicd_system_component="runner",error_type="job"}`}},
 }
 
 func TestFamiliesToTheLetter(t *testing.T) {
@@ -128,6 +166,19 @@ func TestFamiliesToTheLetter(t *testing.T) {
 					}
 					if len(s.Buckets) != len(bounds) {
 						t.Errorf("%s%s has %d buckets, want %d", name, labels, len(s.Buckets), len(bounds))
+					}
+				}
+			}
+			for name, w := range own {
+				name = strings.Replace(name, DefaultNamespace, namespace, 1)
+				want[name] = true
+				f := got[name]
+				if f.Type != w.Type || f.Help == "" {
+					t.Errorf("%s is a %q with the help %q, want a %s", name, f.Type, f.Help, w.Type)
+				}
+				for _, labels := range w.Series {
+					if _, ok := f.Series[labels]; !ok {
+						t.Errorf("%s lacks %s", name, labels)
 					}
 				}
 			}
@@ -364,7 +415,7 @@ func TestExemplars(t *testing.T) {
 	}
 	for _, name := range []string{
 		"poll_fetch_duration_seconds_bucket", "job_duration_seconds_bucket", "report_log_duration_seconds_bucket",
-		"report_state_duration_seconds_bucket",
+		"report_state_duration_seconds_bucket", "job_queue_duration_seconds_bucket", "step_duration_seconds_bucket",
 	} {
 		line := regexp.MustCompile(fmt.Sprintf(`(?m)^act_runner_%s\{[^}]*\} [0-9.]+ # \{[^}]*trace_id="%s"[^}]*\}`, name, sc.TraceID()))
 		if m := line.FindString(body); !strings.Contains(m, `span_id="`+sc.SpanID().String()+`"`) {
@@ -395,15 +446,87 @@ func operations(in *Instruments) map[string]func(context.Context) {
 		"ReportLog":   func(ctx context.Context) { in.ReportLog(ctx, true, time.Millisecond) },
 		"ReportState": func(ctx context.Context) { in.ReportState(ctx, false, time.Millisecond) },
 		"BufferRows":  func(context.Context) { in.BufferRows(1) },
+		"JobQueued":   func(ctx context.Context) { in.JobQueued(ctx, time.Minute) },
+		"Step":        func(ctx context.Context) { in.Step(ctx, "host", observe.Failure, time.Second) },
+		"Phase":       func(ctx context.Context) { in.Phase(ctx, observe.WASMRun, time.Second) },
+		"Cache":       func(ctx context.Context) { in.Cache(ctx, observe.CacheWASM, false) },
+		"Limit":       func(ctx context.Context) { in.Limit(ctx, "docker", "memory") },
+		"JobUsage":    func(ctx context.Context) { in.JobUsage(ctx, time.Second, 1<<20) },
 		"SetCapacity": func(context.Context) { in.SetCapacity(5) },
 	}
 }
 
 func TestNoAllocations(t *testing.T) {
-	ctx := t.Context()
-	for name, f := range operations(twoReaders(t)) {
-		if n := testing.AllocsPerRun(1000, func() { f(ctx) }); n != 0 {
-			t.Errorf("%s allocates %v times", name, n)
+	inSpan, _ := sampled(t.Context())
+	for what, ctx := range map[string]context.Context{"": t.Context(), " in a span": inSpan} {
+		for name, f := range operations(twoReaders(t)) {
+			if n := testing.AllocsPerRun(1000, func() { f(ctx) }); n != 0 {
+				t.Errorf("%s%s allocates %v times", name, what, n)
+			}
+		}
+	}
+}
+
+// TestPipelines bounds the series whose label users choose, shows that some were
+// left out, and keeps them off /metrics.
+func TestPipelines(t *testing.T) {
+	clearEnv(t)
+	r := newHTTPReceiver(t)
+	p, in, url := started(t, ProvidersOptions{Endpoint: r.URL})
+	record(t.Context(), in)
+	for name := range scrape(t, url) {
+		if strings.HasPrefix(name, "cicd_pipeline") {
+			t.Errorf("%s is on /metrics, with a label that users choose", name)
+		}
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	got := translate(t, r.pipelines)
+	for _, name := range []string{"cicd_pipeline_run_duration_seconds", "cicd_pipeline_run_active", "cicd_pipeline_run_errors_total"} {
+		if n := len(got[name].Series); n != pipelineSeries {
+			t.Errorf("%s has %d series, want %d", name, n, pipelineSeries)
+		}
+	}
+	var overflow bool
+	for labels := range got["cicd_pipeline_run_errors_total"].Series {
+		overflow = overflow || strings.Contains(labels, "otel_metric_overflow")
+	}
+	if !overflow {
+		t.Error("nothing says that series were left out")
+	}
+}
+
+// TestGovernance has labels and buckets of the operator's.
+func TestGovernance(t *testing.T) {
+	clearEnv(t)
+	p, err := NewProviders(t.Context(), ProvidersOptions{Labels: map[string]string{"site": "eu"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := NewInstruments(p.MeterProvider(), InstrumentOptions{Buckets: Buckets{Job: []float64{10, 20}, Step: []float64{1}, Queue: []float64{3}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t.Context(), in)
+	families, err := p.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := map[string]int{"act_runner_job_duration_seconds": 2, "act_runner_step_duration_seconds": 1, "act_runner_job_queue_duration_seconds": 1}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "go_") || strings.HasPrefix(f.GetName(), "process_") {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if !slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "site" && l.GetValue() == "eu" }) {
+				t.Errorf("%s lacks the operator's label", f.GetName())
+			}
+			if want, ok := bounds[f.GetName()]; ok && len(m.GetHistogram().GetBucket()) != want+1 && len(m.GetHistogram().GetBucket()) != want {
+				t.Errorf("%s has %d buckets, want %d", f.GetName(), len(m.GetHistogram().GetBucket()), want)
+			}
 		}
 	}
 }

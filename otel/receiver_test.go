@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -26,8 +27,10 @@ type receiver struct {
 
 	mu      sync.Mutex
 	metrics []*metricspb.ResourceMetrics // of the last request that had any
-	spans   []*tracepb.ResourceSpans
-	logs    []*logspb.ResourceLogs
+	// pipelines are those that have a pipeline's name, which come by themselves.
+	pipelines []*metricspb.ResourceMetrics
+	spans     []*tracepb.ResourceSpans
+	logs      []*logspb.ResourceLogs
 }
 
 // clearEnv hides the OTEL_* variables of whoever runs the tests.
@@ -105,7 +108,20 @@ func answer(w http.ResponseWriter, m proto.Message) {
 func (r *receiver) keepMetrics(m []*metricspb.ResourceMetrics) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.metrics = m
+	var own, pipelines []*metricspb.ResourceMetrics
+	for _, rm := range m {
+		if strings.HasPrefix(rm.GetScopeMetrics()[0].GetMetrics()[0].GetName(), "cicd.pipeline.run.") {
+			pipelines = append(pipelines, rm)
+		} else {
+			own = append(own, rm)
+		}
+	}
+	if pipelines != nil {
+		r.pipelines = pipelines
+	}
+	if own != nil {
+		r.metrics = own
+	}
 }
 
 func (r *receiver) keepSpans(s []*tracepb.ResourceSpans) {

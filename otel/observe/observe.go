@@ -159,6 +159,17 @@ func Since(ctx context.Context, name string, began, ended time.Time, attrs ...at
 	sp.End(trace.WithTimestamp(ended))
 }
 
+// SinceFailed is Since for a call of another service that failed just now.
+func SinceFailed(ctx context.Context, name string, began time.Time, err error, attrs ...attribute.KeyValue) {
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return
+	}
+	s := From(ctx)
+	_, sp := Tracer(ctx).Start(ctx, s.mask(name), trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(s.Masked(attrs)...))
+	fail(s, sp, err)
+	sp.End()
+}
+
 // Attributes adds attributes to the context's span.
 func Attributes(ctx context.Context, attrs ...attribute.KeyValue) {
 	if sp := trace.SpanFromContext(ctx); sp.IsRecording() {
