@@ -30,6 +30,7 @@ type engineOptions struct {
 	wasm      sandbox.Provider                        // the WASM sandbox
 	modules   sandbox.ModuleRunner                    // that of modules in other jobs
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
+	instead   job.Instead                             // does the work of some actions; nil: nothing does
 	log       *slog.Logger
 }
 
@@ -60,7 +61,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Docker: o.docker,
 			label.Wasm:   o.wasm,
 		},
-		Actions: actions, Modules: modules, ModuleRunner: o.modules,
+		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules,
 		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
 }

@@ -134,6 +134,7 @@ func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels lab
 	if !o.Checkout {
 		without := []string{actionsDir(o.Config)}
 		options.onHost = func(p sandbox.Provider) sandbox.Provider { return newFilling(p, repo, without) }
+		options.instead = checkouts{repo, putInto(newFilling(nil, repo, without), sending{nil, newFilling(nil, repo, without)})}
 		options.docker = sending{docker, newFilling(nil, repo, without)}
 		options.wasm = sending{wasms, newFilling(nil, repo, without)}
 	}

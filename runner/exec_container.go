@@ -1,17 +1,14 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"otelrunner/sandbox"
-	"otelrunner/sandbox/wasm"
 )
 
 // sending is filling for sandboxes whose workspace is no folder of this machine:
@@ -27,14 +24,15 @@ func (f sending) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	if err != nil {
 		return nil, err
 	}
-	if err := f.send(ctx, s, spec.Log); err != nil {
+	if err := f.put(ctx, s, s.Info().Workspace, spec.Log); err != nil {
 		_ = s.Close(context.WithoutCancel(ctx)) // the first error is the one to tell
 		return nil, err
 	}
 	return s, nil
 }
 
-func (f sending) send(ctx context.Context, s sandbox.Sandbox, log func(string)) (err error) {
+// put makes the copy here and sends it into a folder of the sandbox.
+func (f sending) put(ctx context.Context, s sandbox.Sandbox, dir string, log func(string)) (err error) {
 	work, err := os.MkdirTemp("", "otelrunner-exec-")
 	if err != nil {
 		return fmt.Errorf("copy %s for the workspace: %w", f.copy.repo.root, err)
@@ -44,13 +42,17 @@ func (f sending) send(ctx context.Context, s sandbox.Sandbox, log func(string)) 
 	if err := os.MkdirAll(here, 0o700); err != nil {
 		return fmt.Errorf("copy %s for the workspace: %w", f.copy.repo.root, err)
 	}
-	if err := f.copy.fill(ctx, here, log); err != nil {
+	if err := f.copy.fill(ctx, here, here, log); err != nil {
 		return err
 	}
 	if err := dropLinks(here, log); err != nil {
 		return fmt.Errorf("copy %s for the workspace: %w", f.copy.repo.root, err)
 	}
-	if err := into(ctx, s, os.DirFS(here)); err != nil {
+	importer, ok := s.(sandbox.Importer)
+	if !ok {
+		return fmt.Errorf("send the copy of %s to the workspace: %w: --checkout begins with an empty one", f.copy.repo.root, sandbox.ErrUnsupported)
+	}
+	if err := importer.Import(ctx, dir, os.DirFS(here)); err != nil {
 		return fmt.Errorf("send the copy of %s to the workspace: %w; --checkout begins with an empty one", f.copy.repo.root, err)
 	}
 	return nil
@@ -75,35 +77,4 @@ func dropLinks(dir string, log func(string)) error {
 		log("The symbolic link " + path + " leads out of the folder and is left out")
 		return root.Remove(path)
 	})
-}
-
-// into puts a tree into a sandbox's workspace.
-func into(ctx context.Context, s sandbox.Sandbox, tree fs.FS) error {
-	if s, ok := s.(interface {
-		sandbox.Sandbox
-		wasm.Importer
-	}); ok {
-		return s.Import(ctx, s.Info().Workspace, tree)
-	}
-	staged, err := s.Stage(ctx, "_repository", tree)
-	if err != nil {
-		return err
-	}
-	for _, args := range [][]string{
-		{"cp", "-a", staged + "/.", s.Info().Workspace},
-		{"rm", "-rf", staged},
-	} {
-		var said bytes.Buffer
-		res, err := s.Run(ctx, &sandbox.Command{Args: args, Stdout: &said, Stderr: &said})
-		var missing *sandbox.NotFoundError
-		switch {
-		case errors.As(err, &missing):
-			return fmt.Errorf("the image has no program %s, which is needed for it", args[0])
-		case err != nil:
-			return err
-		case res.ExitCode != 0:
-			return fmt.Errorf("%s: %s", strings.Join(args[:1], " "), strings.TrimSpace(said.String()))
-		}
-	}
-	return nil
 }

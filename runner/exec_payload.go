@@ -27,7 +27,7 @@ func plainNode(n *yaml.Node) *yaml.Node {
 // payload is the workflow with one job and one combination, as a server sends
 // it. What the engine says about a place in it is true for the file: each key
 // and value has kept its line.
-func (p *execPlan) payload(l *leg, passOverCheckout bool) ([]byte, error) {
+func (p *execPlan) payload(l *leg) ([]byte, error) {
 	root := plainNode(l.job.flow.file.root)
 	jobs := child(root, "jobs")
 	node := child(jobs, l.job.ID)
@@ -44,9 +44,6 @@ func (p *execPlan) payload(l *leg, passOverCheckout bool) ([]byte, error) {
 			return nil, err
 		}
 		set(child(node, "strategy"), "matrix", matrix)
-	}
-	if passOverCheckout {
-		replaceCheckouts(child(node, "steps"))
 	}
 	var w placedWriter
 	w.node(root)
@@ -101,34 +98,6 @@ func plainValue(v any) any {
 
 // literal writes a text so that it is not evaluated (again).
 func literal(text string) string { return strings.ReplaceAll(text, "${{", "${{ '${{' }}") }
-
-// replaceCheckouts puts a line of log in the place of the steps that would fetch
-// the repository, which is there already. A step that fetches another one stays.
-func replaceCheckouts(steps *yaml.Node) {
-	if steps == nil {
-		return
-	}
-	for _, step := range steps.Content {
-		uses := child(step, "uses")
-		if uses == nil || !isCheckout(uses.Value) || child(child(step, "with"), "repository") != nil {
-			continue
-		}
-		if child(step, "name") == nil {
-			set(step, "name", textNode("Run "+uses.Value))
-		}
-		remove(step, "uses")
-		remove(step, "with")
-		set(step, "run", textNode(`echo "The workspace is a copy of the working directory; --checkout fetches the commit instead."`))
-	}
-}
-
-func isCheckout(uses string) bool {
-	name, _, hasRef := strings.Cut(uses, "@")
-	if !hasRef {
-		return false // a mistake, which is to be told
-	}
-	return name == "actions/checkout" || strings.HasSuffix(name, "://github.com/actions/checkout") || strings.HasSuffix(name, "://gitea.com/actions/checkout")
-}
 
 // child is the value of a key of a mapping, or nil. Keys are compared without
 // case, as the ids of jobs are.

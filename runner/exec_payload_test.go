@@ -59,7 +59,7 @@ jobs:
 	file := &workflowFile{name: "f.yml", wf: wf, root: root}
 	f := newFlow(file, wf.Jobs)
 	p := &execPlan{top: f}
-	payload, err := p.payload(&leg{job: f.job("t"), name: "T"}, false)
+	payload, err := p.payload(&leg{job: f.job("t"), name: "T"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -295,7 +295,7 @@ func (x *execution) start(l *leg) {
 	if x.seams.watch != nil {
 		sink.watch = x.seams.watch(l.job.ID, l.name)
 	}
-	payload, err := x.plan.payload(l, !x.Checkout)
+	payload, err := x.plan.payload(l)
 	if err != nil {
 		sink.Row(time.Now(), job.RowError+"The job cannot be run: "+err.Error())
 		go func() { x.ended <- legEnd{l, task.Failure} }()

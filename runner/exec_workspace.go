@@ -50,17 +50,29 @@ func (f filling) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	if err != nil {
 		return nil, err
 	}
-	if err := f.fill(ctx, s.Info().Workspace, spec.Log); err != nil {
+	if err := f.put(ctx, s, s.Info().Workspace, spec.Log); err != nil {
 		_ = s.Close(context.WithoutCancel(ctx)) // the first error is the one to tell
 		return nil, err
 	}
 	return s, nil
 }
 
-func (f filling) fill(ctx context.Context, to string, log func(string)) error {
+// put copies into a folder of the workspace.
+func (f filling) put(ctx context.Context, s sandbox.Sandbox, dir string, log func(string)) error {
+	var err error
+	if !same(dir, s.Info().Workspace) { // nothing is left of what was there, as after a checkout
+		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s into the workspace: %w", f.repo.root, err)
+	}
+	return f.fill(ctx, s.Info().Workspace, dir, log)
+}
+
+func (f filling) fill(ctx context.Context, workspace, to string, log func(string)) error {
 	began := time.Now()
 	from := f.repo.root
-	work := filepath.Dir(filepath.Dir(to)) // of all jobs: task folders, and workspaces in them
+	work := filepath.Dir(filepath.Dir(workspace)) // of all jobs: task folders, and workspaces in them
 	if same(from, work) {
 		return fmt.Errorf("copy %s into the workspace: it is the runner's own work folder; go to a project's folder, or name one by --workdir", from)
 	}

@@ -72,7 +72,7 @@ func fillFrom(t testing.TB, dir string, exact bool, limits copyLimits) (to, said
 	if limits != (copyLimits{}) {
 		f.limits = limits
 	}
-	err = f.fill(t.Context(), to, func(line string) { said += line + "\n" })
+	err = f.fill(t.Context(), to, to, func(line string) { said += line + "\n" })
 	return to, said, err
 }
 
@@ -207,14 +207,14 @@ func TestCopyDoesNotCopyItself(t *testing.T) {
 	}
 	repo := &repository{root: home}
 	f := newFilling(nil, repo, []string{filepath.Join(home, "cache", "actions")})
-	if err := f.fill(t.Context(), to, func(string) {}); err != nil {
+	if err := f.fill(t.Context(), to, to, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	if got := listing(t, to); !slices.Equal(got, []string{"project/a"}) {
 		t.Errorf("copied %q", got)
 	}
 	repo.root = filepath.Join(home, "cache", "act")
-	if err := f.fill(t.Context(), to, func(string) {}); err == nil || !strings.Contains(err.Error(), "own work folder") {
+	if err := f.fill(t.Context(), to, to, func(string) {}); err == nil || !strings.Contains(err.Error(), "own work folder") {
 		t.Errorf("the work folder itself: %v", err)
 	}
 }
@@ -307,7 +307,8 @@ func BenchmarkCopy(b *testing.B) {
 	f := newFilling(nil, repo, nil)
 	b.Run("copy", func(b *testing.B) {
 		for b.Loop() {
-			if err := f.fill(b.Context(), b.TempDir(), func(string) {}); err != nil {
+			to := b.TempDir()
+			if err := f.fill(b.Context(), to, to, func(string) {}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -33,6 +33,9 @@ type Options struct {
 	// sandbox; without it, they are refused there.
 	ModuleRunner sandbox.ModuleRunner
 
+	// Instead, if any, does the work of some actions in their place.
+	Instead Instead
+
 	// Env is in the environment of every step, below the workflow's own
 	// (runner.envs).
 	Env map[string]string

@@ -57,7 +57,7 @@ func (j *jobRun) runPres() error {
 
 // pre runs the pre step of the action that a step names, if it has one.
 func (j *jobRun) pre(s *scope, st *workflow.Step) error {
-	if st.Uses == "" || expr.HasExpression(st.Uses) || s.depth > maxDepth {
+	if st.Uses == "" || expr.HasExpression(st.Uses) || s.depth > maxDepth || j.takenOver(st.Uses) {
 		return nil
 	}
 	ref, err := j.parseUses(st.Uses)

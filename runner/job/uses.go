@@ -67,6 +67,9 @@ const maxDepth = 10
 
 // useAction runs a `uses:` step.
 func (j *jobRun) useAction(r *stepRun) done {
+	if d, ok := j.instead(r); ok {
+		return d
+	}
 	a, u, err := j.enter(r)
 	if err != nil {
 		if r.life.soft.Err() != nil {

@@ -46,7 +46,10 @@ type job struct {
 	info sandbox.Info
 }
 
-var _ sandbox.Retirer = (*job)(nil)
+var (
+	_ sandbox.Retirer  = (*job)(nil)
+	_ sandbox.Importer = (*job)(nil)
+)
 
 // workspaceOf is where a repository's workspace is.
 func workspaceOf(repository string) (workspace, owner string) {
@@ -140,6 +143,11 @@ func (j *job) WriteFiles(ctx context.Context, files []sandbox.File) error {
 
 func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error) {
 	return j.main.stream.Stage(ctx, name, tree)
+}
+
+// Import implements sandbox.Importer.
+func (j *job) Import(ctx context.Context, dir string, tree fs.FS) error {
+	return j.main.stream.Import(ctx, dir, tree)
 }
 
 func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, followSymlinks bool) (string, error) {

@@ -130,6 +130,14 @@ func (i *Inside) StageEntries(ctx context.Context, name string, next func() (sta
 	})
 }
 
+// ImportEntries puts a tree of entries into a folder, over what is there; next is
+// that of StageEntries.
+func (i *Inside) ImportEntries(ctx context.Context, dir string, next func() (staging.Entry, io.Reader, error)) error {
+	var err error
+	i.as(func() { err = mergeTree(ctx, i.path(dir), checked(next)) })
+	return err
+}
+
 // checked refuses entries outside of the tree.
 func checked(next func() (staging.Entry, io.Reader, error)) func() (staging.Entry, io.Reader, error) {
 	return func() (staging.Entry, io.Reader, error) {

@@ -25,6 +25,18 @@ func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error
 	return j.stageOnce(name, func(to string) error { return copyTree(ctx, to, tree) })
 }
 
+// Import implements sandbox.Importer.
+func (j *job) Import(ctx context.Context, dir string, tree fs.FS) error {
+	next, err := entriesOf(ctx, tree)
+	if err == nil {
+		j.as(func() { err = mergeTree(ctx, j.path(dir), next) })
+	}
+	if err != nil {
+		return fmt.Errorf("copy into %s: %w", dir, err)
+	}
+	return nil
+}
+
 // stageOnce has copied the tree of a name by build, now or before.
 func (j *job) stageOnce(name string, build func(to string) error) (string, error) {
 	if !fs.ValidPath(name) || name == "." || !filepath.IsLocal(filepath.FromSlash(name)) {
@@ -55,11 +67,20 @@ func (j *job) stageOnce(name string, build func(to string) error) (string, error
 
 // copyTree copies a tree, keeping its executable bits and symbolic links.
 func copyTree(ctx context.Context, to string, tree fs.FS) error {
-	entries, err := staging.Walk(ctx, tree)
+	next, err := entriesOf(ctx, tree)
 	if err != nil {
 		return err
 	}
-	return makeTree(ctx, to, func() (staging.Entry, io.Reader, error) {
+	return makeTree(ctx, to, next)
+}
+
+// entriesOf lists a tree for makeTree and mergeTree.
+func entriesOf(ctx context.Context, tree fs.FS) (func() (staging.Entry, io.Reader, error), error) {
+	entries, err := staging.Walk(ctx, tree)
+	if err != nil {
+		return nil, err
+	}
+	return func() (staging.Entry, io.Reader, error) {
 		if len(entries) == 0 {
 			return staging.Entry{}, nil, io.EOF
 		}
@@ -69,7 +90,7 @@ func copyTree(ctx context.Context, to string, tree fs.FS) error {
 			return entry, nil, nil
 		}
 		return entry, &fileOf{tree: tree, name: entry.Path}, nil
-	})
+	}, nil
 }
 
 // fileOf opens a file of a tree when it is read.
@@ -117,6 +138,38 @@ func makeTree(ctx context.Context, to string, next func() (staging.Entry, io.Rea
 		}
 		if err != nil {
 			return errors.Join(err, removeTree(context.Background(), to))
+		}
+	}
+}
+
+// mergeTree is makeTree over what is there already: folders stay with what they
+// hold, and anything else gives way. What it could not finish, it leaves.
+func mergeTree(ctx context.Context, to string, next func() (staging.Entry, io.Reader, error)) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return diskError("make the folder", to, err)
+	}
+	for {
+		entry, content, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(to, filepath.FromSlash(entry.Path))
+		if info, err := os.Lstat(path); err == nil {
+			if entry.Mode.IsDir() && info.IsDir() {
+				continue
+			}
+			if err := removeAny(path); err != nil {
+				return err
+			}
+		}
+		if err := makeEntry(path, entry, content); err != nil {
+			return err
 		}
 	}
 }

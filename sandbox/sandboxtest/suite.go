@@ -64,6 +64,7 @@ func Run(t *testing.T, h Harness) {
 		{"cancel", testCancel},
 		{"background", testBackground},
 		{"stage", testStage},
+		{"import", testImport},
 		{"hashfiles", testHashFiles},
 		{"close", testClose},
 	} {

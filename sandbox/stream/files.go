@@ -136,23 +136,37 @@ func (c *Client) Stage(ctx context.Context, name string, tree fs.FS) (string, er
 	}
 }
 
-func (c *Client) stage(ctx context.Context, name string, tree fs.FS) (string, error) {
+// Import puts a tree into a folder, over what is there.
+func (c *Client) Import(ctx context.Context, dir string, tree fs.FS) error {
+	err := c.sendInto(ctx, wire.MethodImport, dir, tree, nil)
+	if err != nil {
+		return fmt.Errorf("copy into %s: %w", dir, err)
+	}
+	return nil
+}
+
+// sendInto sends a tree to a place.
+func (c *Client) sendInto(ctx context.Context, m wire.Method, to string, tree fs.FS, answer func(*wire.Decoder)) error {
 	entries, err := staging.Walk(ctx, tree)
 	if err != nil {
-		return "", err
+		return err
 	}
-	e := &wire.Encoder{Bytes: []byte{byte(wire.MethodStage)}}
-	e.String(name)
+	e := &wire.Encoder{Bytes: []byte{byte(m)}}
+	e.String(to)
 	s, err := c.open(ctx, e.Bytes)
 	if err != nil {
-		return "", c.failed(err)
+		return c.failed(err)
 	}
 	defer s.Reset("the tree could not be sent")
 	if err := sendTree(ctx, s, tree, entries); err != nil {
-		return "", c.failed(err)
+		return c.failed(err)
 	}
+	return c.answer(ctx, s, answer)
+}
+
+func (c *Client) stage(ctx context.Context, name string, tree fs.FS) (string, error) {
 	var at string
-	err = c.answer(ctx, s, func(d *wire.Decoder) { at = d.String(wire.MaxPath) })
+	err := c.sendInto(ctx, wire.MethodStage, name, tree, func(d *wire.Decoder) { at = d.String(wire.MaxPath) })
 	if err == nil && at != path.Join(c.temp(), name) {
 		err = c.failed(&wire.ProtocolError{Text: fmt.Sprintf("it staged %s at %q", name, at)})
 	}

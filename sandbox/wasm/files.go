@@ -233,6 +233,11 @@ func (b *box) copyTree(ctx context.Context, to string, tree fs.FS) error {
 			return context.Cause(ctx)
 		}
 		name := path.Join(to, e.Path)
+		if !e.Mode.IsDir() {
+			if err := b.removeAny(name); err != nil { // a file would be written through a link
+				return err
+			}
+		}
 		switch {
 		case e.Mode.IsDir():
 			err = b.mkdirAll(name)

@@ -40,6 +40,9 @@ type Box interface {
 	// until the next call.
 	StageEntries(ctx context.Context, name string, next func() (staging.Entry, io.Reader, error)) (string, error)
 
+	// ImportEntries puts such a tree into a folder, over what is there.
+	ImportEntries(ctx context.Context, dir string, next func() (staging.Entry, io.Reader, error)) error
+
 	// Close ends every process of the job.
 	Close(ctx context.Context) error
 }
@@ -166,6 +169,8 @@ func (s *server) serve(c *call) error {
 		return s.run(c, box)
 	case wire.MethodStage:
 		return stage(c, box)
+	case wire.MethodImport:
+		return box.ImportEntries(ctx, c.in.String(wire.MaxPath), entries(c))
 	case wire.MethodLookPath:
 		name, path := c.in.String(wire.MaxPath), c.in.Strings(wire.MaxCount, wire.MaxPath)
 		return answer(c, func() (string, error) { return box.LookPath(ctx, name, path) })
@@ -220,8 +225,15 @@ func (s *server) setup(c *call) error {
 
 func stage(c *call, box Box) error {
 	name := c.in.String(wire.MaxPath)
+	path, err := box.StageEntries(c.stream.Context(), name, entries(c))
+	c.out.String(path)
+	return err
+}
+
+// entries reads a tree.
+func entries(c *call) func() (staging.Entry, io.Reader, error) {
 	var content io.Reader
-	next := func() (staging.Entry, io.Reader, error) {
+	return func() (staging.Entry, io.Reader, error) {
 		if content != nil { // what was not read of the last one
 			_, _ = io.Copy(io.Discard, content)
 			content = nil
@@ -239,7 +251,4 @@ func stage(c *call, box Box) error {
 		}
 		return staging.Entry{Path: e.Path, Mode: e.Mode, Size: e.Size, Target: e.Target}, content, c.in.Err()
 	}
-	path, err := box.StageEntries(c.stream.Context(), name, next)
-	c.out.String(path)
-	return err
 }

@@ -32,6 +32,8 @@ const (
 	MethodStage
 	// MethodHashFiles: dir, patterns, follow; the sum.
 	MethodHashFiles
+	// MethodImport: folder, then entries as for MethodStage; nothing.
+	MethodImport
 )
 
 // Limits of what a message may hold.
