@@ -110,11 +110,11 @@ func servedLabels(cfg *config.Config, reg *gitea.Registration) (label.List, erro
 		from, texts = cfg.Runner.File, reg.Labels
 	}
 	labels, err := label.ParseList(texts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+	if err == nil && len(labels) == 0 {
+		err = errors.New("a runner without labels gets no jobs; set runner.labels")
 	}
-	if len(labels) == 0 {
-		return nil, fmt.Errorf("%s: a runner without labels gets no jobs; set runner.labels", from)
+	if err != nil { // the configuration's own have been checked: this is the registration's
+		return nil, &explained{from + ": " + err.Error(), errors.Join(ErrUnregistered, err)}
 	}
 	return labels, nil
 }
@@ -155,6 +155,8 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 	defer s.client.CloseIdleConnections()
+	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
+		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
 
 	stop := newShutdown(ctx, s.Stops, cfg.Runner.ShutdownTimeout, s.log)
 	defer stop.end()
@@ -189,8 +191,6 @@ func (s *service) run(ctx context.Context) error {
 		}
 		return err
 	}
-	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
-		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
 	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
 	if err != nil {
 		if errors.Is(err, errStopping) {
@@ -198,6 +198,7 @@ func (s *service) run(ctx context.Context) error {
 		}
 		return err
 	}
+	s.log.Info("the server knows this runner; it waits for jobs")
 	if s.Ready != nil {
 		s.Ready(metrics)
 	}
@@ -272,12 +273,12 @@ func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities, d
 	p := poll.New(poll.Options{
 		Fetcher: fetcher, Handler: h.handle, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
-		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, RetryAfter: gitea.RetryAfter,
+		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, Deadline: gitea.IsDeadline, RetryAfter: gitea.RetryAfter,
 		Meter: pollMeter{s.in}, Log: s.log,
 	})
 	err := p.Run(stop.fetching)
 	if errors.Is(err, poll.ErrUnregistered) {
-		err = &explained{err.Error(), ErrUnregistered}
+		err = &explained{"fetch task: " + gitea.Explain(err), ErrUnregistered}
 	}
 	left.wait()
 	return s.ended(err)

@@ -269,7 +269,7 @@ func TestUnregisteredWhileServing(t *testing.T) {
 	if code := p.wait(); code != 3 {
 		t.Errorf("exit code %d, want 3: %s", code, p.stderr.String())
 	}
-	contains(t, "standard error", p.stderr.String(), "runner register")
+	contains(t, "standard error", p.stderr.String(), "runner: fetch task: http://", "the server does not know this runner", "register it again with `runner register`")
 	if n := r.server.Stats("FetchTask").Calls; n > 6 {
 		t.Errorf("%d fetches", n)
 	}
@@ -412,16 +412,29 @@ func fetch(t *testing.T, url string) (status int, text string) {
 	return resp.StatusCode, string(body)
 }
 
+// A registration that cannot be used: one sentence, a code of its own, and the file
+// as it was.
 func TestBrokenRegistrationIsKept(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.write(".runner", `{"id": 1, "uuid":`)
-	_, stderr, code := r.run("serve")
-	if code != 3 {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-	contains(t, "standard error", stderr, ".runner", "line 1")
-	if data, err := os.ReadFile(filepath.Join(r.dir, ".runner")); err != nil || string(data) != `{"id": 1, "uuid":` {
-		t.Errorf("the file was changed: %q, %v", data, err)
+	const fields = `"uuid": "u", "token": "t", "name": "n"`
+	for name, c := range map[string]struct{ text, want string }{
+		"cut off":     {`{"id": 1, "uuid":`, "line 1"},
+		"bad address": {`{` + fields + `, "address": "git.example.org", "labels": ["linux:host"]}`, "its address is unusable"},
+		"bad label":   {`{` + fields + `, "address": "http://127.0.0.1:1", "labels": ["x:vm://y"]}`, `unknown scheme "vm"`},
+		"no label":    {`{` + fields + `, "address": "http://127.0.0.1:1", "labels": []}`, "a runner without labels gets no jobs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.write(".runner", c.text)
+			_, stderr, code := r.run("serve")
+			if code != 3 {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+			contains(t, "standard error", stderr, ".runner", c.want)
+			if data, err := os.ReadFile(filepath.Join(r.dir, ".runner")); err != nil || string(data) != c.text {
+				t.Errorf("the file was changed: %q, %v", data, err)
+			}
+		})
 	}
 }

@@ -67,6 +67,9 @@ func (e *Error) refused() string {
 	if !e.said {
 		return ""
 	}
+	if e.Code == connect.CodeUnknown { // the text is all that there is
+		return e.Instance + " answered " + strconv.Quote(e.text)
+	}
 	return e.Instance + " answered " + strconv.Quote(e.text) + " (" + e.Code.String() + ")"
 }
 

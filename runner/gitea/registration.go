@@ -97,6 +97,9 @@ func parseRegistration(data []byte) (*Registration, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("it lacks %s", strings.Join(missing, ", "))
 	}
+	if _, err := ParseInstance(f.Address); err != nil {
+		return nil, fmt.Errorf("its address is unusable: %w", err)
+	}
 	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool {
 		return slices.ContainsFunc(registrationFields, func(known string) bool { return strings.EqualFold(known, name) })
 	})

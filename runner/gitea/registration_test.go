@@ -116,6 +116,7 @@ func TestBadRegistrations(t *testing.T) {
 		"wrong list":    {`{"labels": "a"}`, "labels must be a list"},
 		"no object":     {"[1]", "must hold an object, not array"},
 		"lacks fields":  {`{"id": 1, "token": "secret-token"}`, "it lacks uuid, address"},
+		"no address":    {`{"uuid": "u", "token": "secret-token", "address": "git.example.org"}`, "its address is unusable: instance \"git.example.org\": it does not begin with http://"},
 		"what to do":    {`{}`, "run `runner register`"},
 		"trailing text": {registrationText + "x", "not JSON"},
 	} {

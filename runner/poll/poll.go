@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,12 +69,25 @@ type Options struct {
 	// task may be lost: an operator does not want to wait any longer.
 	GiveUp context.Context
 
+	// Admit, if set, is asked before each fetch. While it says false nothing is
+	// fetched, and it is asked again every AdmitAgain.
+	Admit func(ctx context.Context) bool
+
+	// Wake, if set, makes an idle worker fetch at once for each value: somebody
+	// knows that there is work. It should hold one value, for the moments in
+	// which nobody is idle.
+	Wake <-chan struct{}
+
 	// Once ends Run after one task.
 	Once bool
 
 	// Unregistered tells the error of a server that does not know this
 	// runner from every other one.
 	Unregistered func(error) bool
+
+	// Deadline tells the error of a call that our own deadline ended, though
+	// the server may have noticed it first: it is told the deadline.
+	Deadline func(error) bool
 
 	// RetryAfter is what the server asked for in an error, or 0.
 	RetryAfter func(error) time.Duration
@@ -84,15 +96,23 @@ type Options struct {
 	Log   *slog.Logger
 }
 
+// AdmitAgain is the wait between two questions to Options.Admit.
+const AdmitAgain = 10 * time.Second
+
 // Poller fetches tasks for one registered runner.
 type Poller struct {
 	opts    Options
 	turn    turn
 	version atomic.Int64
+	pace    atomic.Pointer[pace]
+	staff   staff
 
 	// stop ends the fetching of all workers; its cause says why.
 	stop context.CancelCauseFunc
 }
+
+// pace is how often the server is asked.
+type pace struct{ interval, longest time.Duration }
 
 // errDone stops the workers after the one task of Options.Once.
 var errDone = errors.New("done")
@@ -118,6 +138,9 @@ func New(o Options) *Poller {
 	if o.Unregistered == nil {
 		o.Unregistered = func(error) bool { return false }
 	}
+	if o.Deadline == nil {
+		o.Deadline = func(error) bool { return false }
+	}
 	if o.RetryAfter == nil {
 		o.RetryAfter = func(error) time.Duration { return 0 }
 	}
@@ -127,7 +150,32 @@ func New(o Options) *Poller {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Poller{opts: o}
+	p := &Poller{opts: o}
+	p.staff.poller = p
+	p.Set(o.Capacity, o.Interval, o.MaxInterval)
+	return p
+}
+
+// Set changes the capacity and the intervals, before Run and while it runs.
+// Tasks that run go on: workers that are too many end when they are idle. Values
+// below 1 leave what there is; Options.Once keeps its capacity.
+func (p *Poller) Set(capacity int, interval, longest time.Duration) {
+	now := pace{p.opts.Interval, p.opts.MaxInterval}
+	if old := p.pace.Load(); old != nil {
+		now = *old
+	}
+	if interval > 0 {
+		now.interval = interval
+	}
+	if longest > 0 {
+		now.longest = longest
+	}
+	p.pace.Store(&now)
+	if capacity > 0 && !p.opts.Once {
+		p.staff.set(capacity)
+	} else if p.opts.Once {
+		p.staff.set(1)
+	}
 }
 
 // Run polls until ctx ends and every task that was taken has been handled. A
@@ -140,13 +188,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	defer stop(nil)
 	p.stop = stop
 
-	var workers sync.WaitGroup
-	for i := range p.opts.Capacity {
-		w := &worker{p: p, ticket: newTicket(), log: p.opts.Log.With("worker", i)}
-		workers.Go(func() { w.run(fetching) })
-	}
-	workers.Wait()
-
+	p.staff.run(fetching)
 	if cause := context.Cause(fetching); errors.Is(cause, ErrUnregistered) {
 		return fmt.Errorf("fetch task: %w", cause)
 	}

@@ -252,15 +252,89 @@ func TestVersionOfTasks(t *testing.T) {
 }
 
 func TestOwnDeadlineIsAnEmptyAnswer(t *testing.T) {
+	errDeadline := errors.New("deadline_exceeded, says the server")
+	for name, c := range map[string]struct {
+		delay time.Duration
+		err   error
+	}{
+		"noticed here":          {time.Hour, nil},
+		"noticed by the server": {10*time.Second - time.Millisecond, errDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(func(n int, _ int64) (*task.Task, int64, error) {
+					if n == 0 {
+						return nil, 0, errServer // counts until an answer comes, of which this deadline is one
+					}
+					return nil, 0, c.err
+				})
+				s.delay = c.delay
+				m := &meter{}
+				stop := start(t, poll.Options{
+					Fetcher: s, Meter: m, FetchTimeout: 10 * time.Second,
+					Deadline: func(err error) bool { return errors.Is(err, errDeadline) },
+				})
+				time.Sleep(45 * time.Second)
+				_ = stop()
+				if m.results[poll.TimedUp] < 2 || m.results[poll.Empty] != 0 {
+					t.Errorf("results = %v, want timeouts", m.results)
+				}
+				wantFailed := 0
+				if c.err != nil {
+					wantFailed = 1
+				}
+				if m.results[poll.Failed] != wantFailed {
+					t.Errorf("results = %v, want %d errors", m.results, wantFailed)
+				}
+				// An empty answer each: 1/0, 2/0 … after the error's 0/1.
+				want := []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}
+				if wantFailed == 1 {
+					want = []time.Duration{2 * time.Second, 2 * time.Second, 4 * time.Second}
+				}
+				if got := m.backoffs(); len(got) < 3 || !slices.Equal(got[:3], want) {
+					t.Errorf("intervals = %v, want %v first", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A worker that gave way to one that came from a task starts anew when its turn
+// comes again.
+func TestAWorkerThatGaveWayStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(empty)
-		s.delay = time.Hour
+		first := make(chan struct{})
+		s := newServer(func(n int, _ int64) (*task.Task, int64, error) {
+			switch n {
+			case 0, 6: // the second one goes to the worker that came back
+				return &task.Task{ID: int64(n)}, 1, nil
+			}
+			return nil, 1, nil
+		})
 		m := &meter{}
-		stop := start(t, poll.Options{Fetcher: s, Meter: m, FetchTimeout: 10 * time.Second})
-		time.Sleep(11 * time.Second)
+		stop := start(t, poll.Options{
+			Fetcher: s, Capacity: 2, Meter: m,
+			Handler: func(t *task.Task) {
+				if t.ID == 0 {
+					<-first
+				} else {
+					time.Sleep(time.Hour)
+				}
+			},
+		})
+		// The other worker waits for 2, 4, 8 and 16 seconds (±20 %), and gives
+		// way while it sleeps for the fifth time.
+		time.Sleep(37 * time.Second)
+		if n := len(s.seen()); n != 6 {
+			t.Fatalf("%d fetches so far, want 6", n)
+		}
+		before := len(m.backoffs())
+		close(first)
+		time.Sleep(5 * time.Second)
 		_ = stop()
-		if m.results[poll.TimedUp] != 1 || m.results[poll.Failed] != 0 {
-			t.Errorf("results = %v, want one timeout", m.results)
+		after := m.backoffs()[before:]
+		if len(after) == 0 || after[0] != 2*time.Second {
+			t.Errorf("the intervals after it had given way: %v, want 2s first", after)
 		}
 	})
 }

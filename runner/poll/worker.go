@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"otelrunner/runner/task"
@@ -16,7 +17,11 @@ type worker struct {
 	p       *Poller
 	ticket  *ticket
 	backoff backoff
+	woken   bool // the last sleep was cut short by a wake-up
 	log     *slog.Logger
+
+	stop context.CancelFunc // ends this worker when it is idle
+	busy atomic.Bool        // it runs a task
 }
 
 // run takes tasks until ctx ends. A worker that comes from a task goes to the
@@ -45,6 +50,12 @@ func (w *worker) run(ctx context.Context) {
 // from a task wants the turn.
 func (w *worker) poll(ctx context.Context) *task.Task {
 	for ctx.Err() == nil {
+		if a := w.p.opts.Admit; a != nil && !a(ctx) {
+			if !w.pause(ctx, AdmitAgain) {
+				return nil
+			}
+			continue
+		}
 		t, err := w.fetch(ctx)
 		if t != nil {
 			w.backoff.reset()
@@ -90,7 +101,7 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 		w.recovered()
 		w.backoff.empty()
 		return nil, nil
-	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), o.Deadline(err):
 		o.Meter.Fetched(TimedUp, took)
 		w.log.Debug("the server did not answer in time", "timeout", o.FetchTimeout)
 		w.backoff.empty()
@@ -109,13 +120,37 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 // up: ctx has ended, or another worker comes from a task.
 func (w *worker) sleep(ctx context.Context, err error) bool {
 	o := &w.p.opts
-	interval := w.backoff.interval(o.Interval, o.MaxInterval)
+	pace := w.p.pace.Load()
+	interval := w.backoff.interval(pace.interval, pace.longest)
+	if w.woken && err == nil {
+		// Who woke this worker may have been a moment too early.
+		interval = pace.interval
+	}
+	w.woken = false
 	o.Meter.Backoff(interval)
-	d := sleep(interval, o.MaxInterval)
+	d := sleep(interval, pace.longest)
 	if err != nil {
 		d = max(d, o.RetryAfter(err))
 		w.log.Warn("fetch task: the server cannot be asked for work", "error", err, "errors", w.backoff.errors, "again_in", d.Round(time.Millisecond))
 	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-o.Wake:
+		w.woken = true
+		w.p.version.Store(0) // there is something, whatever the server remembers
+		return true
+	case <-w.ticket.yield:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// pause is sleep without a reason to hurry.
+func (w *worker) pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -142,5 +177,7 @@ func (w *worker) handle(t *task.Task) {
 			w.log.Error("run task: panic", "task", t.ID, "panic", v, "stack", string(debug.Stack()))
 		}
 	}()
+	w.busy.Store(true)
+	defer w.busy.Store(false)
 	w.p.opts.Handler(t)
 }
