@@ -11,6 +11,7 @@ import (
 	"otelrunner/runner/job"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
+	"otelrunner/sandbox/wasm"
 )
 
 // screen writes the log of jobs for a person. It is safe for concurrent use.
@@ -198,7 +199,7 @@ func (t *terminal) shown(row string) bool {
 		t.fold = t.after
 		return false
 	case t.fold == folded:
-		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning) || strings.HasPrefix(row, copied)
+		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning) || strings.HasPrefix(row, copied) || strings.HasPrefix(row, wasm.Compiling)
 	case t.fold != open && strings.HasPrefix(row, job.RowGroup):
 		t.fold, t.after = folded, t.fold
 		if t.after == fresh {

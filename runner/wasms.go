@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -37,10 +36,7 @@ func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options),
 		wanted: slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm }),
 	}
 	w.provider = sync.OnceValues(func() (*wasm.Provider, error) {
-		o, err := wasmOptions(cfg, log)
-		if err != nil {
-			return nil, err
-		}
+		o := wasmOptions(cfg, log)
 		o.NoSpare = !w.wanted // there is no next job to be ready for
 		if change != nil {
 			change(&o)
@@ -58,19 +54,15 @@ func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options),
 }
 
 // wasmOptions are the configuration's.
-func wasmOptions(cfg *config.Config, log *slog.Logger) (wasm.Options, error) {
+func wasmOptions(cfg *config.Config, log *slog.Logger) wasm.Options {
 	c := &cfg.Sandbox
 	o := wasm.Options{Root: sandboxDir(cfg), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log}
-	module, err := toolbox.Module()
-	switch {
-	case errors.Is(err, toolbox.ErrMissing): // modules run without it
-		log.Warn("jobs of wasm labels can run WebAssembly modules and no scripts", "reason", err)
-	case err != nil:
-		return o, err
-	default:
-		o.Toolbox, o.Commands = module, toolbox.Commands()
+	if !toolbox.There() { // modules run without it
+		log.Warn("jobs of wasm labels can run WebAssembly modules and no scripts: " + toolbox.Missing)
+		return o
 	}
-	return o, nil
+	o.Toolbox, o.Commands = toolbox.Module, toolbox.Commands()
+	return o
 }
 
 // wasmLimits are the operator's.

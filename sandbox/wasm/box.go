@@ -46,7 +46,7 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 	workspace := path.Join(workFolder, workspaceName(spec.Repository))
 	free := rootfs.NewQuota(rootfs.Limits{})
 	b := &box{
-		provider: p, slot: s, root: root, tools: tools, log: spec.Log,
+		provider: p, slot: s, root: root, tools: tools, log: orDiscard(spec.Log),
 		files: rootfs.New(root, free, false), toolFiles: rootfs.New(tools, free, true),
 		staged: map[string]*stagedTree{},
 		info: sandbox.Info{
@@ -54,9 +54,6 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 			Workspace: workspace, Temp: tempFolder, ToolCache: toolFolder, Home: homeFolder, Name: "wasm",
 			Details: p.details(s.worker, s.mounts),
 		},
-	}
-	if b.log == nil {
-		b.log = func(string) {}
 	}
 	b.env = map[string]string{
 		"HOME": homeFolder, "TMPDIR": tmpFolder, "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -96,8 +93,8 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 	if len(w.state.Missing) > 0 {
 		lines = append(lines, "Missing: "+strings.Join(w.state.Missing, ", "))
 	}
-	if len(p.options.Toolbox) > 0 {
-		lines = append(lines, "Shell: module sha256:"+sumOf(p.options.Toolbox))
+	if p.shell.there() {
+		lines = append(lines, "Shell: module sha256:"+p.shell.sum())
 	}
 	return lines
 }

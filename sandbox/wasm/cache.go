@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 
+	wsys "github.com/tetratelabs/wazero/sys"
 	"golang.org/x/sync/singleflight"
 
 	"otelrunner/sandbox/wasm/module"
@@ -29,6 +31,19 @@ type cache struct {
 	dir     string
 	compile func(ctx context.Context, data []byte, to string) error
 	flight  singleflight.Group
+
+	mu   sync.Mutex
+	seen map[string]stamps // of entries that were found to be as they were written
+}
+
+// stamps tell whether any of an entry's three files was changed since they were
+// read: a file's change time is the kernel's, and nobody can set it back.
+type stamps [3]stamp
+
+type stamp struct {
+	ino          uint64
+	size         int64
+	mtime, ctime int64
 }
 
 // manifest is HASH.json.
@@ -42,9 +57,10 @@ func sumOf(data []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// ensure checks a module and has it compiled, unless it was before. The verdict's
-// Error is a sentence; err is the runner's own trouble.
-func (c *cache) ensure(ctx context.Context, data []byte, l Limits) (wire.Verdict, error) {
+// ensure checks a module and has it compiled, unless it was before; compiling,
+// which may be nil, is called where it was not. The verdict's Error is a sentence;
+// err is the runner's own trouble.
+func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling func()) (wire.Verdict, error) {
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
 		err = info.Runnable(worker.Functions())
@@ -59,13 +75,16 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits) (wire.Verdict
 		if c.valid(hash) {
 			return nil, nil
 		}
+		if compiling != nil {
+			compiling()
+		}
 		return nil, c.add(ctx, hash, prepared)
 	})
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return wire.Verdict{Error: refused.text}, nil
 	}
-	return wire.Verdict{File: hash + ".wasm", Sum: sum}, err
+	return wire.Verdict{File: hash + moduleSuffix, Sum: sum}, err
 }
 
 // refusedError is a module that does not compile.
@@ -73,25 +92,50 @@ type refusedError struct{ text string }
 
 func (e *refusedError) Error() string { return e.text }
 
+// has reports whether a module's file, of an earlier verdict, is there with a
+// compiled form that is as it was written.
+func (c *cache) has(file string) bool { return c.valid(strings.TrimSuffix(file, moduleSuffix)) }
+
+const moduleSuffix = ".wasm"
+
 // valid reports whether a compiled form is there as it was written. What was
 // changed is compiled again.
 func (c *cache) valid(hash string) bool {
-	data, err := os.ReadFile(filepath.Join(c.dir, hash+".json"))
+	manifestFile := filepath.Join(c.dir, hash+".json")
+	data, err := os.ReadFile(manifestFile)
 	var m manifest
 	if err != nil || json.Unmarshal(data, &m) != nil || !filepath.IsLocal(m.Entry) {
 		return false
 	}
-	f, err := os.Open(filepath.Join(c.dir, m.Entry))
-	if err != nil {
+	files := [...]string{manifestFile, filepath.Join(c.dir, m.Entry), filepath.Join(c.dir, hash+moduleSuffix)}
+	var now stamps
+	for i, name := range files {
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+		st := wsys.NewStat_t(info)
+		now[i] = stamp{ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+	}
+	c.mu.Lock()
+	known := c.seen[hash] == now
+	c.mu.Unlock()
+	if known {
+		return true
+	}
+	if sum, err := hashFile(files[1]); err != nil || sum != m.Sum {
 		return false
 	}
-	defer func() { _ = f.Close() }()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil || hex.EncodeToString(sum.Sum(nil)) != m.Sum {
+	if sum, err := hashFile(files[2]); err != nil || sum != hash {
 		return false
 	}
-	source, err := os.ReadFile(filepath.Join(c.dir, hash+".wasm"))
-	return err == nil && sumOf(source) == hash
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]stamps{}
+	}
+	c.seen[hash] = now
+	return true
 }
 
 // add compiles a module in a folder of its own, and moves the result here, its
@@ -121,7 +165,7 @@ func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{entry, compiled}, {hash + ".wasm", data}, {hash + ".json", m}} {
+	}{{entry, compiled}, {hash + moduleSuffix, data}, {hash + ".json", m}} {
 		if err := replace(filepath.Join(c.dir, f.name), f.data); err != nil {
 			return fmt.Errorf("keep a compiled WebAssembly module: %w", err)
 		}

@@ -16,7 +16,7 @@ import (
 
 // program is what a command's first argument stands for.
 type program struct {
-	path   string // in the sandbox; a bare name for a command of the toolbox
+	path   string // in the sandbox
 	module bool   // a module; a script otherwise, or a command of the toolbox
 	script bool
 }
@@ -41,6 +41,9 @@ func (b *box) find(name, dir string, dirs []string) (program, error) {
 		if p, ok := b.executable(path.Clean(full)); ok {
 			return p, nil
 		}
+		if b.isCommand(path.Clean(full)) {
+			return program{path: path.Clean(full)}, nil
+		}
 		return program{}, &sandbox.NotFoundError{Name: name, Hint: "here a program is a WebAssembly module, or an executable script that starts with #!"}
 	}
 	for _, d := range dirs {
@@ -53,10 +56,21 @@ func (b *box) find(name, dir string, dirs []string) (program, error) {
 			}
 		}
 	}
-	if slices.Contains(b.provider.options.Commands, name) && len(b.provider.options.Toolbox) > 0 {
-		return program{path: name}, nil
+	if full := path.Join(commandFolder, name); b.isCommand(full) {
+		return program{path: full}, nil
 	}
 	return program{}, &sandbox.NotFoundError{Name: name, Hint: b.hint()}
+}
+
+// commandFolder is where the toolbox's commands seem to be; they are not in the
+// file system.
+const commandFolder = "/bin"
+
+// isCommand reports whether a path is that of a command of the toolbox: scripts
+// name them by /bin and /usr/bin.
+func (b *box) isCommand(full string) bool {
+	dir, name := path.Split(full)
+	return b.provider.shell.there() && (dir == commandFolder+"/" || dir == "/usr/bin/") && slices.Contains(b.provider.options.Commands, name)
 }
 
 func (b *box) absIn(dir, name string) string {
@@ -67,7 +81,7 @@ func (b *box) absIn(dir, name string) string {
 }
 
 func (b *box) hint() string {
-	if len(b.provider.options.Toolbox) == 0 {
+	if !b.provider.shell.there() {
 		return toolbox.Missing
 	}
 	return fmt.Sprintf("the WASM sandbox has %d commands (help lists them) and every *.wasm on PATH", len(b.provider.options.Commands))
@@ -91,7 +105,7 @@ func (b *box) executable(name string) (program, bool) {
 	switch {
 	case bytes.HasPrefix(head[:n], []byte("\x00asm")), strings.HasSuffix(name, ".wasm"):
 		return program{path: name, module: true}, true
-	case bytes.HasPrefix(head[:n], []byte("#!")) && st.Mode&0o111 != 0 && len(b.provider.options.Toolbox) > 0:
+	case bytes.HasPrefix(head[:n], []byte("#!")) && st.Mode&0o111 != 0 && b.provider.shell.there():
 		return program{path: name, script: true}, true
 	}
 	return program{}, false

@@ -96,7 +96,7 @@ func (p *Provider) OpenMounts(ctx context.Context, spec sandbox.Spec, mounts []M
 	if err := checkMounts(mounts); err != nil {
 		return nil, err
 	}
-	s, err := p.newSlot(ctx, mounts)
+	s, err := p.newSlot(ctx, mounts, orDiscard(spec.Log))
 	if err != nil {
 		return nil, err
 	}

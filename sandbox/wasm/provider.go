@@ -62,10 +62,11 @@ type Options struct {
 	// program, with worker.Argument.
 	Command []string
 
-	// Toolbox is the module that is the shell and its commands; without it
+	// Toolbox loads the module that is the shell and its commands, which is done
+	// where its compiled form is not known yet; without it
 	// only modules of the job run. Commands are the names that it answers to;
 	// default: sh and bash.
-	Toolbox  []byte
+	Toolbox  func() ([]byte, error)
 	Commands []string
 
 	// Limits are for each step; a field that is 0 takes DefaultLimits.
@@ -89,6 +90,7 @@ type Options struct {
 type Provider struct {
 	options Options
 	cache   *cache
+	shell   shell
 	spares  chan *slot // holds the spare
 	wg      sync.WaitGroup
 	ctx     context.Context //nolint:containedctx // ends what runs between jobs
@@ -158,7 +160,7 @@ func New(o Options) (*Provider, error) {
 	if _, err := wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
 		return nil, fmt.Errorf("make the cache of the WASM sandbox: %w", err)
 	}
-	p := &Provider{options: o, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
+	p := &Provider{options: o, shell: shell{load: o.Toolbox}, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.cache = &cache{dir: cacheDir, compile: p.compile}
 	p.wg.Go(p.launcher)
@@ -225,12 +227,23 @@ func (p *Provider) launch(command func(namespaces bool) *exec.Cmd) (*exec.Cmd, e
 // Warm compiles the toolbox, where that was not done, and starts the spare
 // worker; it returns when both are done.
 func (p *Provider) Warm(ctx context.Context) error {
-	s, err := p.newSlot(ctx, nil)
+	s, err := p.newSlot(ctx, nil, p.tell)
 	if err != nil {
 		return err
 	}
 	p.keep(s)
 	return nil
+}
+
+// tell writes a line to the runner's log.
+func (p *Provider) tell(line string) { p.options.Log.Info(line) }
+
+// orDiscard is a function that takes lines, also where there is none.
+func orDiscard(log func(string)) func(string) {
+	if log == nil {
+		return func(string) {}
+	}
+	return log
 }
 
 // keep makes a slot the spare, or removes it where there is one.
@@ -274,7 +287,7 @@ const (
 )
 
 // newSlot makes a folder and a worker that is jailed in it, and in the mounts.
-func (p *Provider) newSlot(ctx context.Context, mounts []Mount) (*slot, error) {
+func (p *Provider) newSlot(ctx context.Context, mounts []Mount, telling func(string)) (*slot, error) {
 	folder, err := os.MkdirTemp(filepath.Join(p.options.Root, "jobs"), "job-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a WASM job: %w", err)
@@ -288,28 +301,24 @@ func (p *Provider) newSlot(ctx context.Context, mounts []Mount) (*slot, error) {
 	if err := s.makeMountPoints(); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
-	if s.worker, err = p.newWorker(ctx, s); err != nil {
+	if s.worker, err = p.newWorker(ctx, s, telling); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
 }
 
-// newWorker starts a worker for a job's folder, with the toolbox loaded.
-func (p *Provider) newWorker(ctx context.Context, s *slot) (*process, error) {
+// newWorker starts a worker for a job's folder, with the toolbox loaded. telling
+// gets a line where that takes long.
+func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string)) (*process, error) {
 	setup := wire.Setup{
 		Root:   s.folder,
 		Mounts: append([]wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}}, wireMounts(s.mounts)...),
 		Cache:  p.cache.dir,
 	}
-	if len(p.options.Toolbox) > 0 {
-		l := p.options.Limits
-		l.ModuleSize = 0
-		v, err := p.cache.ensure(ctx, p.options.Toolbox, l)
+	if p.shell.there() {
+		v, err := p.shell.ready(ctx, p.cache, p.options.Limits, telling)
 		if err != nil {
 			return nil, err
-		}
-		if v.Error != "" {
-			return nil, fmt.Errorf("load the shell of the WASM sandbox: %s", v.Error)
 		}
 		setup.Preload, setup.Sum = v.File, v.Sum
 	}
@@ -354,7 +363,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	}
 	if s == nil {
 		var err error
-		if s, err = p.newSlot(ctx, nil); err != nil {
+		if s, err = p.newSlot(ctx, nil, orDiscard(spec.Log)); err != nil {
 			return nil, err
 		}
 	}

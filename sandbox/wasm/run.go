@@ -75,7 +75,7 @@ func (b *box) revive(ctx context.Context) error {
 		return nil
 	}
 	b.slot.worker.end()
-	w, err := b.provider.newWorker(ctx, b.slot)
+	w, err := b.provider.newWorker(ctx, b.slot, b.log)
 	if err != nil {
 		return fmt.Errorf("replace the job's WASM worker: %w", err)
 	}
@@ -296,7 +296,7 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 	case wire.WantStdin:
 		return x.w.conn.Send(wire.Stdin, x.read())
 	case wire.WantModule:
-		v, err := x.box.provider.cache.ensure(x.ctx, payload, x.limits)
+		v, err := x.box.provider.cache.ensure(x.ctx, payload, x.limits, nil)
 		if err != nil {
 			x.fail(err)
 			return err

@@ -174,6 +174,10 @@ func (w *worker) openMounts(rules *jail.Rules) error {
 	return nil
 }
 
+// producedByGo is what Go's linker writes into a module's producers section, with
+// the lengths of both texts, also where it writes no build id.
+const producedByGo = "processed-by\x01\x0eGo cmd/compile"
+
 // load reads a prepared module of the cache and gets its compiled form from
 // there too.
 func (w *worker) load(ctx context.Context, file, sum string) (*loaded, error) {
@@ -188,8 +192,7 @@ func (w *worker) load(ctx context.Context, file, sum string) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load a compiled module: %w", err)
 	}
-	// Go's linker puts its build id first.
-	ofGo := bytes.Contains(data[:min(len(data), 64)], []byte("go:buildid"))
+	ofGo := bytes.Contains(data, []byte(producedByGo))
 	return &loaded{sum: sum, compiled: compiled, ofGo: ofGo}, nil
 }
 

@@ -279,6 +279,9 @@ func unescape(s string, raw bool) string {
 
 var signals = map[string]int{"HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15}
 
+// selfPID is $$, see build/patch.go.
+const selfPID = "1"
+
 func runKill(_ context.Context, hc interp.HandlerContext, args []string) int {
 	sig := 15
 	args = args[1:]
@@ -309,8 +312,11 @@ func runKill(_ context.Context, hc interp.HandlerContext, args []string) int {
 	status := 0
 	for _, pid := range args {
 		pid = strings.TrimPrefix(pid, "%")
+		if pid == selfPID && (sig == 0 || endProcess(sig)) {
+			continue
+		}
 		if !killJob(hc, pid, sig) {
-			fmt.Fprintf(hc.Stderr, "kill: (%s) - No such process; only this shell's own background jobs ($!) can be ended\n", pid)
+			fmt.Fprintf(hc.Stderr, "kill: (%s) - No such process; only this shell ($$) and its own background jobs ($!) can be ended\n", pid)
 			status = 1
 		}
 	}

@@ -80,8 +80,8 @@ func (sh *Shell) statHandler(_ context.Context, path string, follow bool) (fs.Fi
 	if sh.virtual(path) != nil {
 		return virtualInfo{filepath.Base(path), 0o755}, nil
 	}
-	if tool.IsNull(path) {
-		return virtualInfo{"null", fs.ModeDevice | fs.ModeCharDevice | 0o666}, nil
+	if tool.IsDevice(path) {
+		return virtualInfo{filepath.Base(path), fs.ModeDevice | fs.ModeCharDevice | 0o666}, nil
 	}
 	if follow {
 		return os.Stat(path)

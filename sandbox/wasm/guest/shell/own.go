@@ -20,7 +20,7 @@ func (sh *Shell) own() []*tool.Tool {
 			Short: "run a script in bash's language",
 			Notes: []string{
 				"Every command of a pipeline and every background job runs in one process.",
-				"Traps: EXIT and ERR. Signals: kill ends this shell's own background jobs.",
+				"Traps: EXIT and ERR. Signals: kill ends this shell ($$) and its own background jobs.",
 				"No job control, no coprocesses, no declare -i, no BASH_LINENO or FUNCNAME.",
 			},
 			Run: sh.runShell,

@@ -1,13 +1,10 @@
 package tool
 
 import (
+	"crypto/rand"
 	"io"
 	"os"
 )
-
-// IsNull reports whether name is the null device, which a sandbox's file system
-// need not have.
-func IsNull(name string) bool { return name == "/dev/null" }
 
 type null struct{}
 
@@ -24,6 +21,28 @@ type unclosed struct {
 }
 
 func (unclosed) Close() error { return nil }
+
+// devices are the character devices that scripts read from or write to, and that
+// a sandbox's file system need not have.
+var devices = map[string]func() io.ReadWriteCloser{
+	"/dev/null":    func() io.ReadWriteCloser { return Null },
+	"/dev/zero":    func() io.ReadWriteCloser { return device(zeros{}) },
+	"/dev/random":  func() io.ReadWriteCloser { return device(rand.Reader) },
+	"/dev/urandom": func() io.ReadWriteCloser { return device(rand.Reader) },
+}
+
+// IsDevice reports whether name is one of the devices that are always there.
+func IsDevice(name string) bool { return devices[name] != nil }
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// device reads from r; what is written to it is dropped.
+func device(r io.Reader) io.ReadWriteCloser { return unclosed{Reader: r, Writer: io.Discard} }
 
 // Open opens a file for reading. "-" is standard input; the /dev files that
 // scripts use are there whatever the file system has.
@@ -45,14 +64,15 @@ func (c *Call) OpenFile(name string, flag int, perm os.FileMode) (io.ReadWriteCl
 	switch name {
 	case "":
 		return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
-	case "/dev/null":
-		return Null, nil
 	case "/dev/stdin", "/dev/fd/0":
 		return unclosed{Reader: c.Stdin}, nil
 	case "/dev/stdout", "/dev/fd/1":
 		return unclosed{Writer: c.Stdout()}, nil
 	case "/dev/stderr", "/dev/fd/2":
 		return unclosed{Writer: c.Stderr}, nil
+	}
+	if open := devices[name]; open != nil {
+		return open(), nil
 	}
 	path := c.Path(name)
 	if c.Files != nil {
