@@ -44,7 +44,7 @@ func (j *jobRun) innerScope(r *stepRun, u *use) *scope {
 	return &scope{
 		life: r.life, top: r.scope.top, path: childPath(r.scope, r.Index), depth: r.scope.depth + 1,
 		inputs: inputs, env: merge(r.scope.env, r.own), action: r.action,
-		steps: map[string]any{}, names: map[string]int{},
+		steps: expr.NewObject(), names: map[string]int{},
 	}
 }
 

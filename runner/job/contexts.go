@@ -8,7 +8,6 @@ import (
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
-	"otelrunner/sandbox"
 )
 
 // githubContext returns the github context of a task, as expressions see it
@@ -81,26 +80,26 @@ func runnerArch(goarch string) string {
 	return strings.ToUpper(goarch)
 }
 
-// jobContext returns the job context.
-func (j *jobRun) jobContext() map[string]any {
+// jobContext returns the job context, its keys in the order in which GitHub prints
+// them.
+func (j *jobRun) jobContext() *expr.Object {
 	status := task.Success
 	if j.scope != nil {
 		status = j.scope.status()
 	}
-	c := map[string]any{"status": string(status)}
+	c := expr.NewObject("status", string(status))
 	if id := j.info.JobContainer; id.ID != "" || id.Network != "" {
-		c["container"] = containerContext(id)
+		c.Set("container", expr.NewObject("network", id.Network, "id", id.ID))
 	}
-	services := map[string]any{}
-	for name, s := range j.info.ServiceInfo {
-		services[name] = containerContext(s)
+	if len(j.info.ServiceInfo) > 0 { // GitHub has no job.services without any
+		services := expr.NewObject()
+		for _, name := range sortedKeys(j.info.ServiceInfo) {
+			s := j.info.ServiceInfo[name]
+			services.Set(name, expr.NewObject("id", s.ID, "ports", s.Ports, "network", s.Network))
+		}
+		c.Set("services", services)
 	}
-	c["services"] = services
 	return c
-}
-
-func containerContext(c sandbox.ContainerInfo) map[string]any {
-	return map[string]any{"id": c.ID, "network": c.Network, "ports": c.Ports}
 }
 
 // values returns all contexts for a step of a scope. env is the env context. An

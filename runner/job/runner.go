@@ -138,7 +138,7 @@ func (j *jobRun) whole(ctx context.Context, cancel <-chan struct{}) task.Result 
 	l, release := newLife(ctx, cancel, j.timeout, j.opts.CleanupTimeout)
 	defer release()
 	j.life = l
-	j.scope = &scope{life: l, top: -1, steps: map[string]any{}, names: map[string]int{}}
+	j.scope = &scope{life: l, top: -1, steps: expr.NewObject(), names: map[string]int{}}
 	defer j.close()
 	if err := j.within("set up job", j.setUp); err != nil {
 		j.blame(observe.EndOf(err, observe.Error))

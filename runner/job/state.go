@@ -51,7 +51,7 @@ type scope struct {
 	action actionContext
 
 	// steps is the steps context, and names counts what github.action was.
-	steps  map[string]any
+	steps  *expr.Object // in the order in which they have run
 	names  map[string]int
 	failed bool
 	fault  *observe.End // what made it fail, the first thing
@@ -77,11 +77,7 @@ func (s *scope) record(id string, outputs []pair, outcome, conclusion task.Resul
 	for _, p := range outputs {
 		values.Set(p.name, p.value)
 	}
-	s.steps[id] = map[string]any{
-		"outputs":    values,
-		"outcome":    string(outcome),
-		"conclusion": string(conclusion),
-	}
+	s.steps.Set(id, expr.NewObject("outputs", values, "outcome", string(outcome), "conclusion", string(conclusion)))
 }
 
 // unique returns what github.action is for a step that is called name: the
