@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isolate gives a worker a session of its own, so that no terminal signals it,
-// an end with the runner's, and namespaces: it sees no network, no process and
-// no IPC object.
+// isolate gives a worker a process group of its own, so that no terminal signals
+// it, an end with the runner's, and namespaces: it sees no network, no process and
+// no IPC object. It stays in the runner's session: the host sandbox takes a child of
+// the runner in another one for a host job's, and ends it with that job.
 func isolate(cmd *exec.Cmd, namespaces bool) {
-	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if namespaces {
 		attr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | pidNamespace
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
