@@ -72,6 +72,7 @@ func TestNothingIsFetchedUnlessAdmitted(t *testing.T) {
 		s := newServer(empty)
 		stop := start(t, poll.Options{Fetcher: s, Capacity: 2, Admit: func(context.Context) bool { return well.Load() }})
 		time.Sleep(5 * time.Minute)
+		synctest.Wait() // it has been asked at this moment, too
 		if n := len(s.seen()); n > 0 {
 			t.Fatalf("%d fetches", n)
 		}
