@@ -104,12 +104,7 @@ func (h *handler) run(t *task.Task, rep *reported, journal *journal.Log, log *sl
 		select {
 		case <-h.stop.cancel:
 			rep.Note(time.Now(), job.RowWarning+"This runner is being stopped and cancels the job; run it again.")
-		case <-rep.Stopped():
-			if rep.StopReason() == task.Cancelled {
-				log.Info("the server cancelled the task")
-			} else {
-				log.Warn("the server gave the task up (silence for too long, its own time limit, or deleted); it is stopped")
-			}
+		case <-rep.Stopped(): // the report has logged why
 		case <-failed:
 			h.stopFor(rep.Reporter, journal.Err(), log)
 		case <-ended:

@@ -48,7 +48,7 @@ func newBench(t *testing.T, timeout time.Duration, e engineFunc) *bench {
 	}
 	cfg := config.Default()
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
-	stop := newShutdown(t.Context(), b.stops, timeout, log)
+	stop := newShutdown(t.Context(), b.stops, nil, timeout, log)
 	t.Cleanup(stop.end)
 	b.h = &handler{
 		cfg: &cfg, engine: e, client: client, in: otel.Discard(), log: log, stop: stop,
@@ -128,8 +128,8 @@ func TestHandleIsStoppedByASweep(t *testing.T) {
 		if done, _ := b.server.Task(got.ID); done.Result != task.Failure {
 			t.Errorf("result %s, want the server's: failure", done.Result)
 		}
-		if !strings.Contains(b.log.String(), "the server gave the task up") {
-			t.Errorf("the runner's log does not say it:\n%s", b.log.String())
+		if n := strings.Count(b.log.String(), "level=WARN"); n != 1 || !strings.Contains(b.log.String(), "the server has ended the task") {
+			t.Errorf("the runner's log does not say it, or not once:\n%s", b.log.String())
 		}
 	})
 }

@@ -271,7 +271,7 @@ func TestATaskThatIsGone(t *testing.T) {
 			w.row("must not block")
 		}
 		time.Sleep(time.Minute)
-		if err := w.r.Finish(w.t.Context(), task.Failure); err == nil || !strings.Contains(err.Error(), "100001 rows") {
+		if err := w.r.Finish(w.t.Context(), task.Failure); err == nil || !strings.Contains(err.Error(), "gave up while the job was running (100001 rows not delivered)") {
 			w.t.Errorf("Finish = %v", err)
 		}
 		if n := len(w.s.Calls("")); n != 0 {
@@ -287,7 +287,7 @@ func TestFinishEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 		defer cancel()
 		err := w.r.Finish(ctx, task.Success)
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 rows not delivered") {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "gave up while sending rows (1 row not delivered)") {
 			w.t.Errorf("Finish = %v", err)
 		}
 		if d := time.Since(w.start); d != time.Minute {

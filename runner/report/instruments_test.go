@@ -81,6 +81,30 @@ func TestInstruments(t *testing.T) {
 	})
 }
 
+// Rows that are given up wait no more.
+func TestTheBufferGaugeAfterAReportThatIsGivenUp(t *testing.T) {
+	reader := metric.NewManualReader()
+	in, err := otel.NewInstruments(metric.NewMeterProvider(metric.WithReader(reader)), otel.InstrumentOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBubble(t, report.Options{Instruments: in}, func(w *world) {
+		w.s.SetDown(true)
+		w.row("a")
+		w.row("b")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		const gauge = "act_runner_report_log_buffer_rows"
+		if n := numbers(w.t, reader)[gauge]; n != 2 {
+			w.t.Errorf("%d rows in the buffer, want 2", n)
+		}
+		w.r.Close()
+		if n := numbers(w.t, reader)[gauge]; n != 0 {
+			w.t.Errorf("%d rows in the buffer after the report's end, want 0", n)
+		}
+	})
+}
+
 func TestTaskSecrets(t *testing.T) {
 	got := report.TaskSecrets(&task.Task{
 		Secrets: map[string]string{"A": "one"},

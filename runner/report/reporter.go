@@ -89,6 +89,9 @@ type Options struct {
 	// Close. Row blocks while it is full. When it fails, rows are kept in memory.
 	Journal *journal.Log
 
+	// Copy, if set, is called with each row, masked, in order. It must not block.
+	Copy func(t time.Time, row string)
+
 	// Summaries uploads step summaries; nil where the server takes none.
 	Summaries SummaryPutter
 
@@ -175,6 +178,7 @@ type Reporter struct {
 	end          time.Time
 	finalTried   bool
 	err          error // why the report is incomplete
+	gaveUp       phase // in which err came
 	outputs      outputs
 	summaries    summaries
 }
@@ -265,9 +269,13 @@ func (r *Reporter) store(t time.Time, row string) {
 
 // push appends a row, however many wait; r.mu is held.
 func (r *Reporter) push(t time.Time, row string) {
-	switch {
-	case r.closed || r.phase >= sealing:
+	if r.closed || r.phase >= sealing {
 		return
+	}
+	if r.o.Copy != nil {
+		r.o.Copy(t, row)
+	}
+	switch {
 	case r.logOver:
 		r.queue.lost++
 		if j := r.o.Journal; j != nil && !j.Full() {
@@ -402,14 +410,19 @@ func (r *Reporter) Finish(ctx context.Context, result task.Result) error {
 		return nil
 	}
 	err := r.err
-	if err == nil {
+	if err != nil {
+		phase = r.gaveUp
+	} else {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
 		err = errors.New("closed")
 	}
-	return fmt.Errorf("report task %d: gave up while %s (%d rows not delivered): %w",
-		r.o.TaskID, phase, r.queue.waiting()+r.queue.lost, err)
+	rows := "1 row"
+	if n := r.queue.waiting() + r.queue.lost; n != 1 {
+		rows = fmt.Sprintf("%d rows", n)
+	}
+	return fmt.Errorf("report task %d: gave up while %s (%s not delivered): %w", r.o.TaskID, phase, rows, err)
 }
 
 // conclude begins the end of the report; r.mu is held.

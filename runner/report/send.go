@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"otelrunner/otel"
@@ -154,7 +155,11 @@ func (r *Reporter) halve(n int) {
 func (r *Reporter) logEnded(why string, err error) {
 	r.logOver = true
 	n := r.queue.discard()
-	r.o.Log.Error(why+": rows are lost", "rows", n, "error", err)
+	level := slog.LevelError
+	if r.reason == task.Failure { // the server has ended the task, which has been said
+		level = slog.LevelInfo
+	}
+	r.o.Log.Log(r.ctx, level, why+": rows are lost", "rows", n, "error", err)
 	r.room.Broadcast()
 }
 
@@ -173,7 +178,7 @@ func (r *Reporter) giveUp(err error) {
 	r.o.Log.Error("the server does not know this task any more; what is left cannot be reported",
 		"rows", n, "error", err)
 	r.stop(task.Failure)
-	r.over, r.err = true, err
+	r.over, r.err, r.gaveUp = true, err, r.phase
 }
 
 // sendState sends the state: a heartbeat, a change, outputs or the end.
@@ -248,7 +253,7 @@ func (r *Reporter) judge(result runnerv1.Result) {
 	case task.Unspecified:
 	case task.Cancelled:
 		if r.stop(res) {
-			r.o.Log.Info("the task was cancelled")
+			r.o.Log.Info("the server cancelled the task")
 		}
 	default:
 		if r.stop(task.Failure) {
