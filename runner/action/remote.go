@@ -97,10 +97,17 @@ func (r *remote) advertiseAs(ctx context.Context, withToken bool) (*advertised, 
 	a := &advertised{session: session, guard: g, private: withToken}
 	err = r.retry(ctx, g, func() (err error) {
 		a.refs, err = session.AdvertisedReferencesContext(ctx)
+		if err != nil && strings.Contains(err.Error(), "object-format=sha256") {
+			return errSHA256
+		}
 		return err
 	})
 	return a, err
 }
+
+// errSHA256 is for repositories of git's other kind (gitformat-hash-function-transition),
+// which the library for git does not read.
+var errSHA256 = errors.New("the repository names its objects by SHA-256, which this runner cannot read: use a repository with the usual SHA-1 names, or a copy of it in one")
 
 func (r *remote) guard(withToken bool) *guard {
 	g := &guard{
