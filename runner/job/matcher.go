@@ -17,7 +17,11 @@ import (
 //
 // A job has one set, since a step may add a matcher for those after it. It is
 // used by one goroutine at a time.
-type matchers struct{ list []*problemMatcher }
+type matchers struct {
+	list []*problemMatcher
+	// tooSlow are the owners of those that were given up, and not yet told of.
+	tooSlow []string
+}
 
 // problem is what a matcher found.
 type problem struct {
@@ -37,7 +41,7 @@ type problemMatcher struct {
 }
 
 type problemPattern struct {
-	re    *regexp.Regexp
+	re    linePattern
 	field [8]int // groups, in the order of problemFields
 	loop  bool
 }
@@ -96,7 +100,13 @@ func (m *matchers) match(line []byte) (problem, bool) {
 	}
 	line = stripColours(line)
 	for i, p := range m.list {
-		found, ok := p.match(line)
+		found, ok, err := p.match(line)
+		if err != nil {
+			// The others see the next line: this one's order of the list is about to change.
+			m.tooSlow = append(m.tooSlow, p.owner)
+			m.remove(p.owner)
+			return problem{}, false
+		}
 		if !ok {
 			continue
 		}
@@ -110,24 +120,25 @@ func (m *matchers) match(line []byte) (problem, bool) {
 	return problem{}, false
 }
 
-func (p *problemMatcher) match(line []byte) (problem, bool) {
+func (p *problemMatcher) match(line []byte) (found problem, done bool, err error) {
 	if p.next > 0 {
-		if found, done, ok := p.try(line, p.next); ok {
-			return found, done
+		found, done, ok, err := p.try(line, p.next)
+		if ok || err != nil {
+			return found, done, err
 		}
 		p.next = 0
 	}
-	found, done, _ := p.try(line, 0)
-	return found, done
+	found, done, _, err = p.try(line, 0)
+	return found, done, err
 }
 
 // try matches one pattern. The last one, when it loops, stays the next to be
 // tried, with what the lines before it have found.
-func (p *problemMatcher) try(line []byte, at int) (found problem, done, ok bool) {
+func (p *problemMatcher) try(line []byte, at int) (found problem, done, ok bool, err error) {
 	pattern := &p.patterns[at]
-	groups := pattern.re.FindSubmatch(line)
+	groups, err := pattern.re.find(line)
 	if groups == nil {
-		return problem{}, false, false
+		return problem{}, false, false, err
 	}
 	if at == 0 {
 		p.found = problem{severity: p.severity}
@@ -136,13 +147,13 @@ func (p *problemMatcher) try(line []byte, at int) (found problem, done, ok bool)
 	pattern.fill(&now, groups)
 	if at < len(p.patterns)-1 {
 		p.found, p.next = now, at+1
-		return problem{}, false, true
+		return problem{}, false, true, nil
 	}
 	p.next = 0
 	if pattern.loop {
 		p.next = at
 	}
-	return now, now.msg != "", true
+	return now, now.msg != "", true, nil
 }
 
 func (p *problemPattern) fill(to *problem, groups [][]byte) {
@@ -204,11 +215,9 @@ func newPattern(entry map[string]any) (problemPattern, error) {
 	if text == "" {
 		return problemPattern{}, errors.New("has no regexp")
 	}
-	re, err := regexp.Compile(text)
+	re, err := compilePattern(text)
 	if err != nil {
-		// Look-ahead, look-behind and back references are all that the
-		// matchers' dialect has beyond Go's.
-		return problemPattern{}, fmt.Errorf("regexp %s cannot be used here: %w", excerpt(text), err)
+		return problemPattern{}, err
 	}
 	p := problemPattern{re: re}
 	p.loop, _ = entry["loop"].(bool)
@@ -217,8 +226,8 @@ func newPattern(entry map[string]any) (problemPattern, error) {
 		if !ok {
 			continue
 		}
-		if int(group) > re.NumSubexp() || group < 0 {
-			return problemPattern{}, fmt.Errorf("%s is group %d, but the regexp has %d groups", name, int(group), re.NumSubexp())
+		if int(group) > re.groups() || group < 0 {
+			return problemPattern{}, fmt.Errorf("%s is group %d, but the regexp has %d groups", name, int(group), re.groups())
 		}
 		p.field[i] = int(group)
 	}

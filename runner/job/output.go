@@ -75,6 +75,15 @@ func (o *output) line(line []byte, rest bool) {
 		return
 	}
 	o.rows.sink.Row(o.now, harmless(line))
+	o.tellSlow()
+}
+
+// tellSlow warns of problem matchers that were given up.
+func (o *output) tellSlow() {
+	for _, owner := range o.matchers.tooSlow {
+		o.rows.warnf("The problem matcher %q looked at the line above for longer than %v and is not used any more.", owner, patternTime)
+	}
+	o.matchers.tooSlow = nil
 }
 
 // obey does what a command says and reports whether there is one of its name
