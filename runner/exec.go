@@ -92,6 +92,9 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	if err != nil {
 		return task.Failure, err
 	}
+	if plan.repo.odd != "" {
+		slog.New(o.Log).Warn(plan.repo.odd)
+	}
 	labels, err := execLabels(o)
 	if err != nil {
 		return task.Failure, err

@@ -130,10 +130,26 @@ func (p *execPlan) topInputs() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.o.File, err)
 	}
-	if len(given) > 0 {
-		top.given = given
+	if top.given = given; len(given) == 0 {
+		top.given = nil
+	}
+	if top.event == "workflow_dispatch" {
+		top.given = dispatched(top.inputs)
 	}
 	return nil
+}
+
+// dispatched are the inputs in a dispatch's event, as a server sends them: all that
+// are declared, those of the type boolean as such and all others as texts.
+func dispatched(inputs map[string]any) map[string]any {
+	given := make(map[string]any, len(inputs))
+	for name, value := range inputs {
+		if _, isBool := value.(bool); !isBool {
+			value = expr.Text(value)
+		}
+		given[name] = value
+	}
+	return given
 }
 
 // selectJobs are all jobs, or the one called id and those that it needs, each
@@ -171,41 +187,6 @@ func selectJobs(wf *workflow.Workflow, id string) ([]*workflow.Job, error) {
 	return order, nil
 }
 
-// github is the github context of a job, with the keys that a server sends.
-func (p *execPlan) github(f *flow, jobID string) map[string]any {
-	r := p.repo
-	event := map[string]any{"ref": r.ref, "after": r.sha, "repository": map[string]any{
-		"full_name": r.name, "name": r.name[strings.LastIndexByte(r.name, '/')+1:], "default_branch": "main",
-	}}
-	if p.o.Event != nil {
-		event = map[string]any{}
-		for k, v := range p.o.Event {
-			event[k] = v
-		}
-	}
-	if f.given != nil {
-		event["inputs"] = f.given
-	}
-	owner, _, _ := strings.Cut(r.name, "/")
-	g := map[string]any{
-		"event_name": f.event, "event": event, "job": jobID, "workflow": p.workflowName(f),
-		"ref": r.ref, "ref_name": r.refName(), "ref_type": r.refType(), "sha": r.sha, "ref_protected": false,
-		"head_ref": eventText(event, "pull_request", "head", "ref"), "base_ref": eventText(event, "pull_request", "base", "ref"),
-		"repository": r.name, "repository_owner": owner, "repositoryUrl": strings.TrimSuffix(r.server+"/"+r.name, "/"),
-		"server_url": r.server, "api_url": r.server + "/api/v1", "graphql_url": "",
-		"actor": r.actor, "triggering_actor": r.actor, "run_id": "1", "run_number": "1", "run_attempt": "1",
-		"token": p.o.Secrets["GITHUB_TOKEN"], "gitea_default_actions_url": p.actionsURL(), "gitea_runtime_token": "",
-		"secret_source": "Actions", "retention_days": "", "action": "", "action_path": "", "action_ref": "",
-		"action_repository": "", "action_status": "", "env": "", "path": "", "event_path": "", "workspace": "",
-	}
-	for key, value := range p.o.seams.context {
-		if f.by == nil || key != "event_name" && key != "event" { // a called workflow has its own
-			g[key] = value
-		}
-	}
-	return g
-}
-
 func (p *execPlan) actionsURL() string {
 	if m := p.o.Config.Runner.GithubMirror; m != "" {
 		return m
@@ -223,17 +204,4 @@ func (p *execPlan) workflowName(f *flow) string {
 		return f.file.wf.Name
 	}
 	return filepath.Base(f.file.name)
-}
-
-// eventText is a text within an event, or "".
-func eventText(event any, path ...string) string {
-	for _, key := range path {
-		m, ok := event.(map[string]any)
-		if !ok {
-			return ""
-		}
-		event = m[key]
-	}
-	s, _ := event.(string)
-	return s
 }

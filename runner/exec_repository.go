@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 // repository is what Exec knows of the repository that a folder belongs to.
@@ -22,12 +23,22 @@ type repository struct {
 	ref    string
 	actor  string
 
+	defaultBranch string
+	parent        string         // the commit before sha; zeros where there is none
+	commit        *object.Commit // sha; nil where there is none
+
+	odd string // what has to be said of it, or ""
+
 	git      *git.Repository // nil where there is none
 	worktree string          // its folder; root is in it
 }
 
+// noCommit stands for a commit where there is none.
+var noCommit = strings.Repeat("0", 40)
+
 // openRepository reads the git repository that dir is in. A folder that is in
-// none gives made-up values: only a repository that cannot be read is an error.
+// none gives made-up values, as does one of the kind that cannot be read, of which
+// odd tells: only a repository that is broken is an error.
 // With exact the root is dir itself, also where the repository's is above it.
 func openRepository(dir string, exact bool) (*repository, error) {
 	dir, err := filepath.Abs(dir)
@@ -36,10 +47,14 @@ func openRepository(dir string, exact bool) (*repository, error) {
 	}
 	r := &repository{
 		root: dir, name: "local/" + filepath.Base(dir), server: "https://localhost",
-		sha: strings.Repeat("0", 40), ref: "refs/heads/main", actor: actor(),
+		sha: noCommit, parent: noCommit, ref: "refs/heads/main", defaultBranch: "main", actor: actor(),
 	}
 	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return r, nil
+	}
+	if err != nil && strings.Contains(err.Error(), "objectformat") {
+		r.odd = "the git repository of " + dir + " names its objects by SHA-256, which this runner cannot read: jobs see made-up values for the commit and its branch, and .gitignore is not heeded"
 		return r, nil
 	}
 	if err != nil {
@@ -68,7 +83,36 @@ func (r *repository) head(repo *git.Repository) {
 	if head.Name() != plumbing.HEAD {
 		r.ref = head.Name().String()
 	}
+	if r.commit, err = repo.CommitObject(head.Hash()); err == nil && len(r.commit.ParentHashes) > 0 {
+		r.parent = r.commit.ParentHashes[0].String()
+	}
+	r.defaultBranch = defaultBranch(repo, r.refName())
 }
+
+// defaultBranch is what origin says, else main or master, else the branch at hand.
+func defaultBranch(repo *git.Repository, here string) string {
+	if ref, err := repo.Reference(plumbing.NewRemoteHEADReferenceName("origin"), false); err == nil && ref.Type() == plumbing.SymbolicReference {
+		return strings.TrimPrefix(ref.Target().String(), "refs/remotes/origin/")
+	}
+	for _, name := range []string{"main", "master"} {
+		if _, err := repo.Reference(plumbing.NewBranchReferenceName(name), false); err == nil {
+			return name
+		}
+	}
+	return here
+}
+
+// subject is the first line of the commit's message.
+func (r *repository) subject() string {
+	if r.commit == nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(r.commit.Message, "\n")
+	return line
+}
+
+// url is where the repository's page would be.
+func (r *repository) url() string { return strings.TrimSuffix(r.server+"/"+r.name, "/") }
 
 // remote takes server and name from the remote origin.
 func (r *repository) remote(repo *git.Repository) {
