@@ -23,6 +23,7 @@ type engineOptions struct {
 	labels    label.List
 	name      string
 	version   string
+	instance  string // the server's address; "" where there is none
 	environ   []string
 	owner     map[string]string
 	transport http.RoundTripper
@@ -55,7 +56,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	maps.Copy(env, o.cfg.Runner.Envs)
 	maps.Copy(env, o.env)
 	return job.New(job.Options{
-		Name: o.name, Version: o.version, Labels: o.labels,
+		Name: o.name, Version: o.version, Instance: o.instance, Labels: o.labels,
 		Providers: map[label.Scheme]sandbox.Provider{
 			label.Host:   onHost,
 			label.Docker: o.docker,

@@ -247,7 +247,7 @@ func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider, mo
 		wasms = s.onWasm(wasms)
 	}
 	return newEngine(ctx, engineOptions{
-		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, environ: s.Environ,
+		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
 		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, log: s.log,
 	})

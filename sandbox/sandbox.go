@@ -280,7 +280,7 @@ func (*NotFoundError) ErrorType() string { return "program_not_found" }
 type DirError struct{ Dir string }
 
 func (e *DirError) Error() string {
-	return fmt.Sprintf("working directory %s does not exist", e.Dir)
+	return fmt.Sprintf("working directory %s does not exist or is not a folder", e.Dir)
 }
 
 // ErrorType is error.type of a span that ends with it.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 
@@ -56,7 +57,8 @@ func (j *jobRun) defaultVariables() map[string]string {
 
 // runtimeVariables are what actions reach the server's artifacts with.
 func (j *jobRun) runtimeVariables() map[string]string {
-	server, token := expr.Text(j.github["server_url"]), expr.Text(j.github["gitea_runtime_token"])
+	server := cmp.Or(j.opts.Instance, strings.TrimSuffix(expr.Text(j.github["server_url"]), "/"))
+	token := expr.Text(j.github["gitea_runtime_token"])
 	if server == "" || token == "" {
 		return nil
 	}

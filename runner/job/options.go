@@ -14,6 +14,11 @@ type Options struct {
 	// Name and Version describe the runner in the log and in RUNNER_NAME.
 	Name, Version string
 
+	// Instance is the address by which this runner reaches its server, without
+	// a slash at its end. Actions are sent there for artifacts: the server's
+	// own idea of its address, which is the default, may lead elsewhere.
+	Instance string
+
 	// Labels are what the runner offers; runs-on picks one of them.
 	Labels label.List
 
