@@ -48,7 +48,7 @@ func newBench(t *testing.T, timeout time.Duration, e engineFunc) *bench {
 	}
 	cfg := config.Default()
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
-	stop := newShutdown(t.Context(), b.stops, nil, timeout, log)
+	stop := newShutdown(t.Context(), b.stops, timeout, log)
 	t.Cleanup(stop.end)
 	b.h = &handler{
 		cfg: &cfg, engine: e, client: client, in: otel.Discard(), log: log, stop: stop,
