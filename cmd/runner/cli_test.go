@@ -74,6 +74,7 @@ func TestCommandLine(t *testing.T) {
 		{"unreachable", "register|--instance|http://127.0.0.1:1|--token|a", 1, "", "refused the connection"},
 		{"exec without a file", "exec", 2, "", "exec takes one workflow file, found 0"},
 		{"exec of nothing", "exec|none.yml", 2, "", "none.yml"},
+		{"exec, no event", "exec|x.yml|--event|none.json", 2, "", "read the event: open none.json"},
 		{"exec, bad secret", "exec|x.yml|--secret|NOT_SET_ANYWHERE", 2, "", "there is no environment variable NOT_SET_ANYWHERE"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,13 +11,14 @@ import (
 
 // The scripts ask the program itself what may come next: it answers a command
 // line that ends in completionFlag with one word a line, for zsh with ":" and a
-// description behind it.
+// description behind it. What is typed of a flag is asked for as "-", which every
+// flag begins with: behind "--" the program takes all for arguments.
 const (
 	bashCompletion = `# runner: completion for bash. Load it with: source <(runner completion bash)
 _runner_completion() {
   local current="${COMP_WORDS[COMP_CWORD]}" line
   local -a words=("${COMP_WORDS[@]:0:COMP_CWORD}")
-  [[ $current == -* ]] && words+=("$current")
+  [[ $current == -* ]] && words+=("-")
   COMPREPLY=()
   while IFS= read -r line; do
     line="${line%%:*}"
@@ -32,7 +33,7 @@ _runner() {
   local current="${words[CURRENT]}"
   local -a line answers
   line=("${(@)words[1,CURRENT-1]}")
-  [[ $current == -* ]] && line+=("$current")
+  [[ $current == -* ]] && line+=("-")
   answers=("${(@f)$(SHELL=zsh "${line[@]}" ` + completionFlag + ` 2>/dev/null)}")
   if [[ -n ${answers[1]} ]]; then
     _describe 'runner' answers
@@ -46,7 +47,8 @@ compdef _runner runner
 Register-ArgumentCompleter -Native -CommandName runner -ScriptBlock {
   param($word, $ast, $position)
   $line = @($ast.CommandElements | ForEach-Object { $_.Extent.Text })
-  if ($word -and -not $word.StartsWith('-')) { $line = $line[0..($line.Count - 2)] }
+  if ($word) { $line = @($line | Select-Object -SkipLast 1) }
+  if ("$word".StartsWith('-')) { $line += '-' }
   $rest = @($line | Select-Object -Skip 1) + '` + completionFlag + `'
   & $line[0] @rest 2>$null | ForEach-Object { ($_ -split ':')[0] } | Where-Object { $_ -like "$word*" } | ForEach-Object {
     [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)

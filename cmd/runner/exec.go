@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,7 +144,7 @@ func (p *program) pairs(c *cli.Context, flag string, fromEnv bool) (map[string]s
 func readEvent(file string) (map[string]any, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the event: %w", err)
+		return nil, usagef("read the event: %w", err)
 	}
 	var event map[string]any
 	if err := json.Unmarshal(data, &event); err != nil {
