@@ -50,3 +50,12 @@ func TestExecSHA256Repository(t *testing.T) {
 		t.Errorf("odd %q, root %s, sha %s", r.odd, r.root, r.sha)
 	}
 }
+
+// What the engine says of a place in the workflow is said of the file.
+func TestExecNamesTheFile(t *testing.T) {
+	t.Parallel()
+	_, log := execText(t, "on: push\njobs:\n  j:\n    runs-on: linux\n    colour: red\n    steps: [{run: 'true'}]\n", nil)
+	if !strings.Contains(log, "warning: ") || !strings.Contains(log, "w.yml:5:5: jobs.j: unknown key \"colour\"") {
+		t.Errorf("the log is\n%s", log)
+	}
+}

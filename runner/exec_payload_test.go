@@ -63,7 +63,7 @@ jobs:
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := workflow.ParsePayload(payload)
+	got, err := workflow.ParsePayload("", payload)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, payload)
 	}

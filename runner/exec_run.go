@@ -289,7 +289,7 @@ func (x *execution) start(l *leg) {
 	}
 	pane.job(l.name)
 	t := &task.Task{
-		ID: x.tasks, Context: x.plan.github(l.job.flow, l.job.ID), Secrets: l.job.flow.secrets, Vars: x.Vars, Needs: l.job.needed(), Strategy: l.place(),
+		ID: x.tasks, Context: x.plan.github(l.job.flow, l.job.ID), Secrets: l.job.flow.secrets, Vars: x.Vars, Needs: l.job.needed(), Strategy: l.place(), File: l.job.flow.file.name,
 	}
 	sink := &execSink{terminal: newTerminal(pane, x.titles(l), append(taskSecrets(t), runnerSecrets(x.Config, x.Environ)...), l.outputs)}
 	if x.seams.watch != nil {

@@ -71,7 +71,7 @@ func wantsDebug(t *task.Task) bool {
 
 // readJob reads the one job of a task's workflow.
 func readJob(t *task.Task) (*workflow.Workflow, *workflow.Job, error) {
-	wf, err := workflow.ParsePayload(t.Workflow)
+	wf, err := workflow.ParsePayload(t.File, t.Workflow)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the workflow cannot be run: %w", err)
 	}

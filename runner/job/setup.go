@@ -147,6 +147,7 @@ func (j *jobRun) tellJob() {
 		j.rows.printf("Trace: %s", url)
 	}
 	for _, w := range j.wf.Warnings {
+		w.Warning = false // the row says it
 		j.rows.warnf("%s", w)
 	}
 	if j.rows.debug {

@@ -16,6 +16,9 @@ type Task struct {
 	// Workflow is the text of a workflow file that holds exactly one job.
 	Workflow []byte
 
+	// File is what messages call that text; "" is "workflow".
+	File string
+
 	// Context is the github context, its event under "event". Numbers are
 	// float64, as in JSON.
 	Context map[string]any

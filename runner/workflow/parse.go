@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,10 @@ func Parse(file string, data []byte) (*Workflow, error) {
 
 // ParsePayload is Parse for the text of a task: a workflow that a server has cut
 // down to one job. What the server has already dealt with may be missing or
-// name what is no longer there: runs-on, needs, on.
-func ParsePayload(data []byte) (*Workflow, error) {
-	return parse(&reader{file: "workflow", payload: true}, data)
+// name what is no longer there: runs-on, needs, on. file is a name for messages; ""
+// is "workflow".
+func ParsePayload(file string, data []byte) (*Workflow, error) {
+	return parse(&reader{file: cmp.Or(file, "workflow"), payload: true}, data)
 }
 
 func parse(r *reader, data []byte) (*Workflow, error) {

@@ -23,7 +23,7 @@ func TestPayloads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := workflow.ParsePayload(data)
+		w, err := workflow.ParsePayload("", data)
 		if err != nil {
 			t.Errorf("%s: %v", f, err)
 			continue
@@ -46,7 +46,7 @@ func TestPayloadModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := workflow.ParsePayload(data)
+	w, err := workflow.ParsePayload("", data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSingleJob(t *testing.T) {
 		"on: push\njobs: {}\n":                "has no jobs",
 		"<html><body>\nlogin\n</body></html>": "expected a workflow (a mapping with jobs)",
 	} {
-		w, err := workflow.ParsePayload([]byte(text))
+		w, err := workflow.ParsePayload("", []byte(text))
 		if err == nil {
 			_, err = workflow.SingleJob(w)
 		}
@@ -85,7 +85,7 @@ func TestSingleJob(t *testing.T) {
 // A payload may name jobs that the server has finished, and lack what the
 // server has used up.
 func TestPayloadIsLenient(t *testing.T) {
-	w, err := workflow.ParsePayload([]byte("jobs:\n  b:\n    needs: [a]\n    steps: [{run: x}]\n"))
+	w, err := workflow.ParsePayload("", []byte("jobs:\n  b:\n    needs: [a]\n    steps: [{run: x}]\n"))
 	if err != nil || w.Jobs[0].Needs[0] != "a" {
 		t.Errorf("%+v, %v", w, err)
 	}

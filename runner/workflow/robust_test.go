@@ -70,7 +70,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w, err := workflow.ParsePayload(data)
+		w, err := workflow.ParsePayload("", data)
 		if err != nil {
 			var list workflow.Errors
 			if !errors.As(err, &list) || len(list) == 0 {
