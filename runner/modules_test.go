@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
@@ -176,6 +177,32 @@ func TestModules(t *testing.T) {
 				checkWorkflow(t, &c, result, err, r.outcomes(t))
 			})
 		}
+	}
+}
+
+// TestModulesDocker runs them in container jobs.
+func TestModulesDocker(t *testing.T) {
+	t.Parallel()
+	makeSuiteImage(t)
+	for _, c := range moduleCases(t) {
+		if c.only == string(label.Wasm) {
+			continue
+		}
+		if c.only == "" && os.Getenv(mustHaveDocker) == "" && c.Name != "an action of a repository" {
+			continue // a few do where CI does not ask for all
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			c := c.Case
+			c.Serve(t)
+			r := newRecorders(&c)
+			cfg := suiteConfig(t, t.TempDir())
+			cfg.Container.DockerHost, cfg.Container.DockerTimeout, cfg.Container.Pull = "", 10*time.Second, "never"
+			o := execOptions(t, &c, cfg, r, nil)
+			o.seams.wasm = moduleWasm(t)
+			o.Labels = suiteLabels(t)
+			result, err := Exec(t.Context(), o)
+			checkWorkflow(t, &c, result, err, r.outcomes(t))
+		})
 	}
 }
 
