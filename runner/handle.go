@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"otelrunner/otel"
+	"otelrunner/otel/observe"
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/job"
@@ -43,12 +44,17 @@ type handler struct {
 	failed func(error) // takes the error of a report that was not delivered
 	broken func(error) // is told that the journal takes no more; nil: nobody is
 	begun  func(id int64) begun
+
+	telemetry *telemetry // nil: none
 }
 
 // handle runs and reports one task. A panic in the job is that task's failure.
 func (h *handler) handle(t *task.Task) {
 	began := time.Now()
-	log := h.log.With("task", t.ID, "repository", t.String("repository"), "workflow", t.String("workflow"), "job", t.String("job"), "run", t.String("run_id"))
+	masker := report.NewMasker(append(taskSecrets(t), h.secrets...)...)
+	watched := h.telemetry.begin(h.stop.jobs, t, masker)
+	defer watched.end()
+	log := observe.Logger(watched.ctx, h.log.With("task", t.ID, "repository", t.String("repository"), "workflow", t.String("workflow"), "job", t.String("job"), "run", t.String("run_id")))
 	log.Info("task taken")
 	t = h.mirrored(t)
 
@@ -57,19 +63,22 @@ func (h *handler) handle(t *task.Task) {
 		b = h.begun(t.ID)
 	}
 	options := h.reportOptions(t, began)
-	options.Journal = b.log
-	rep := &reported{Reporter: report.New(h.stop.jobs, options)}
+	options.Journal, options.Masker, options.Log = b.log, masker, log
+	watched.report(&options)
+	rep := &reported{Reporter: report.New(watched.ctx, options)}
 	var undelivered error
 	defer func() { endJournal(b.log, rep.Reporter, undelivered, log) }()
 	defer rep.remove()
 	h.in.JobStarted()
+	watched.runs()
 	result := task.Failure
 	if b.err != nil {
 		h.refuse(rep.Reporter, b.err, log)
 	} else {
-		result = h.run(t, rep, b.log, log)
+		result = h.run(watched.ctx, t, rep, b.log, log)
 	}
-	h.in.JobFinished(h.stop.jobs, result, time.Since(began))
+	h.in.JobFinished(watched.ctx, result, time.Since(began))
+	watched.ran(time.Since(began))
 
 	ctx, cancel := h.stop.reporting()
 	defer cancel()
@@ -84,7 +93,7 @@ func (h *handler) handle(t *task.Task) {
 }
 
 // run runs the job, which the server or a shutdown may cancel.
-func (h *handler) run(t *task.Task, rep *reported, journal *journal.Log, log *slog.Logger) (result task.Result) {
+func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal *journal.Log, log *slog.Logger) (result task.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))
@@ -113,7 +122,7 @@ func (h *handler) run(t *task.Task, rep *reported, journal *journal.Log, log *sl
 		close(cancel)
 	}()
 	defer func() { close(ended); <-watched }()
-	result = h.engine.Run(h.stop.jobs, cancel, t, rep)
+	result = h.engine.Run(ctx, cancel, t, rep)
 	if journal != nil && journal.Err() != nil {
 		return task.Failure
 	}
@@ -123,7 +132,7 @@ func (h *handler) run(t *task.Task, rep *reported, journal *journal.Log, log *sl
 func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
 	r := &h.cfg.Runner
 	o := report.Options{
-		Client: h.client, TaskID: t.ID, Steps: workflow.CountSteps(t.Workflow), Started: began, Secrets: append(taskSecrets(t), h.secrets...),
+		Client: h.client, TaskID: t.ID, Steps: workflow.CountSteps(t.Workflow), Started: began,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
 		BatchSize: r.LogReportBatchSize, StateInterval: r.StateReportInterval,
 		Instruments: h.in, Log: h.log,

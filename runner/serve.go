@@ -74,6 +74,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	}
 	providers, err := otel.NewProviders(ctx, otel.ProvidersOptions{
 		Endpoint: o.Config.Otel.Endpoint, Protocol: o.Config.Otel.Protocol, Namespace: o.Config.Metrics.Namespace,
+		Labels:  o.Config.Metrics.Labels,
 		Version: o.Version, InstanceID: reg.UUID, Log: slog.New(o.Log),
 	})
 	if err != nil {
@@ -140,6 +141,7 @@ func (s *service) run(ctx context.Context) error {
 	cfg := s.Config
 	in, err := otel.NewInstruments(s.providers.MeterProvider(), otel.InstrumentOptions{
 		Namespace: cfg.Metrics.Namespace, Version: s.Version, Name: s.reg.Name, Capacity: cfg.Runner.Capacity,
+		QueueThreshold: cfg.Metrics.QueueThreshold, Buckets: bucketsOf(&cfg.Metrics), Pipelines: s.providers.PipelineMeterProvider(),
 	})
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -160,7 +162,7 @@ func (s *service) run(ctx context.Context) error {
 
 	stop := newShutdown(ctx, s.Stops, cfg.Runner.ShutdownTimeout, s.log)
 	defer stop.end()
-	defer context.AfterFunc(stop.fetching, s.readiness.Draining)()
+	defer context.AfterFunc(stop.fetching, func() { s.readiness.Draining(); s.in.Draining() })()
 
 	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
 	defer docker.close()
@@ -261,7 +263,7 @@ func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities, d
 		cfg: s.Config, engine: engine, client: s.client, in: s.in, log: s.log, stop: stop,
 		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
 		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
-		begun: fetcher.take,
+		begun: fetcher.take, telemetry: s.telemetry(),
 	}
 	left := newRecovery(h, s.journal, func() <-chan struct{} { return docker.sweep(s.journal.Marked(usedContainers)) })
 	left.start()

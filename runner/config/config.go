@@ -122,12 +122,23 @@ type Metrics struct {
 	Namespace      string
 	WebConfigFile  string
 	ReadinessGrace time.Duration
+
+	Labels         map[string]string
+	QueueThreshold time.Duration
+	// The bounds of buckets in seconds, growing; empty is the default.
+	JobBuckets, StepBuckets, QueueBuckets []string
 }
 
 // Otel says where telemetry goes. The standard OTEL_* variables win over it.
 type Otel struct {
 	Endpoint string
 	Protocol string
+
+	Propagate        bool
+	TraceURLTemplate string
+	RPCSpans         string // all, changes or none
+	JobLogs          bool
+	StepEndpoint     bool
 }
 
 // Journal says how what the server does not have yet is kept on disk.

@@ -50,8 +50,11 @@ func TestDefaults(t *testing.T) {
 			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20,
 			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32,
 		},
-		Metrics: config.Metrics{Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second},
-		Otel:    config.Otel{Protocol: "http/protobuf"},
+		Metrics: config.Metrics{
+			Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second,
+			Labels: map[string]string{}, QueueThreshold: time.Minute, JobBuckets: []string{}, StepBuckets: []string{}, QueueBuckets: []string{},
+		},
+		Otel:    config.Otel{Protocol: "http/protobuf", Propagate: true, RPCSpans: "changes"},
 		Journal: config.Journal{Enabled: true, MaxSize: "128m", Keep: 168 * time.Hour},
 		Health:  config.Health{ScriptTimeout: 10 * time.Second},
 	}
@@ -155,7 +158,19 @@ metrics:
   namespace: gitea_runner
   web_config_file: web.yaml
   readiness_grace: 0
-otel: {endpoint: "https://c:4317", protocol: grpc}
+  labels: {site: berlin}
+  queue_threshold: 90s
+  job_buckets: [1, 2.5]
+  step_buckets: ["10"]
+  queue_buckets: [5]
+otel:
+  endpoint: https://c:4317
+  protocol: grpc
+  propagate: false
+  trace_url_template: https://t/{trace_id}
+  rpc_spans: all
+  job_logs: true
+  step_endpoint: true
 journal: {enabled: off, dir: /jr, max_size: 1m, keep: 0}
 poll: {wake: ":9103", wake_secret_file: /s}
 health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
@@ -180,8 +195,10 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
 			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true,
 		},
-		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml"},
-		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc"},
+		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",
+			Labels: map[string]string{"site": "berlin"}, QueueThreshold: 90 * time.Second,
+			JobBuckets: []string{"1", "2.5"}, StepBuckets: []string{"10"}, QueueBuckets: []string{"5"}},
+		Otel:    config.Otel{Endpoint: "https://c:4317", Protocol: "grpc", TraceURLTemplate: "https://t/{trace_id}", RPCSpans: "all", JobLogs: true, StepEndpoint: true},
 		Journal: config.Journal{Dir: "/jr", MaxSize: "1m"},
 		Poll:    config.Poll{Wake: ":9103", WakeSecretFile: "/s"},
 		Health:  config.Health{MinFreeDisk: "1g", Script: "/ok", ScriptTimeout: time.Second},
@@ -279,6 +296,8 @@ func TestProblems(t *testing.T) {
 		{"address", "metrics: {addr: nine}", `"nine" is no address: expected host:port`},
 		{"port", "metrics: {addr: 'a:70000'}", `port "70000"`},
 		{"namespace", "metrics: {namespace: 1a}", "metrics.namespace: "},
+		{"trace URL", "otel: {trace_url_template: 'https://x'}", `"https://x" has no {trace_id}`},
+		{"buckets", "metrics: {job_buckets: [1, 1]}", `"1" is no bound of a bucket`},
 		{"mirror", "runner: {github_mirror: 'ftp://me:pw@x'}", `"ftp://me:********@x" is no address of a web server`},
 		{"journal size", "journal: {max_size: 1k}", `journal.max_size: "1k" is no size of at least 1m`},
 		{"wake without a secret", "\npoll: {wake: ':9103'}", "c.yaml:2: poll.wake_secret_file: the webhook needs a secret"},

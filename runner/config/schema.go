@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -207,11 +208,33 @@ func schema() []key {
 		{path: "metrics.readiness_grace", field: func(c *Config) any { return &c.Metrics.ReadinessGrace }, def: "30s", min: 0, max: hour,
 			doc: "How long the server may be out of reach, beyond the wait between two fetches, before /readyz says 503."},
 
+		{path: "metrics.labels", field: func(c *Config) any { return &c.Metrics.Labels }, def: "",
+			doc: "Labels that every family on /metrics gets. By OTLP, OTEL_RESOURCE_ATTRIBUTES says the same.", example: "{site: berlin}"},
+		{path: "metrics.queue_threshold", field: func(c *Config) any { return &c.Metrics.QueueThreshold }, def: "1m", min: 0, max: 24 * hour,
+			doc: "A job without needs that waited longer for a runner is counted in job_queue_over_threshold. 0: none is."},
+		{path: "metrics.job_buckets", field: func(c *Config) any { return &c.Metrics.JobBuckets }, def: "", checkAll: buckets,
+			doc: "The bounds of the buckets of job_duration, in seconds. Empty: 1, 2, 4 … 8192, which dashboards of act_runner know.", example: "[10, 60, 600]"},
+		{path: "metrics.step_buckets", field: func(c *Config) any { return &c.Metrics.StepBuckets }, def: "", checkAll: buckets,
+			doc: "The bounds of the buckets of step_duration, in seconds.", example: "[1, 10, 60, 600]"},
+		{path: "metrics.queue_buckets", field: func(c *Config) any { return &c.Metrics.QueueBuckets }, def: "", checkAll: buckets,
+			doc: "The bounds of the buckets of job_queue_duration, in seconds.", example: "[5, 30, 300]"},
+
 		{path: "otel.endpoint", field: func(c *Config) any { return &c.Otel.Endpoint }, def: "", check: webURL,
 			doc: "Where metrics, traces and logs are sent by OTLP. Empty: nowhere. OTEL_EXPORTER_OTLP_ENDPOINT and the other standard OTEL_* variables win over the keys of this section.", example: "http://127.0.0.1:4318"},
 		{path: "otel.protocol", field: func(c *Config) any { return &c.Otel.Protocol }, def: "http/protobuf",
 			oneOf: []string{"grpc", "http/protobuf"},
 			doc:   "How they are sent."},
+		{path: "otel.propagate", field: func(c *Config) any { return &c.Otel.Propagate }, def: "true",
+			doc: "Give every program of a step TRACEPARENT, TRACESTATE and BAGGAGE, so that its own spans belong to the step's. What a workflow sets itself wins."},
+		{path: "otel.trace_url_template", field: func(c *Config) any { return &c.Otel.TraceURLTemplate }, def: "", check: traceURL,
+			doc: "Where a trace is shown, for a line in the job's log: {trace_id} and {span_id} are replaced.", example: "https://jaeger.example/trace/{trace_id}"},
+		{path: "otel.rpc_spans", field: func(c *Config) any { return &c.Otel.RPCSpans }, def: "changes",
+			oneOf: []string{"all", "changes", "none"},
+			doc:   "Which calls to the server become spans of their job: all; changes, which leaves out heartbeats that say nothing new and succeed; none."},
+		{path: "otel.job_logs", field: func(c *Config) any { return &c.Otel.JobLogs }, def: "false",
+			doc: "Send the rows of jobs' logs as log records, too, masked as they are for the server."},
+		{path: "otel.step_endpoint", field: func(c *Config) any { return &c.Otel.StepEndpoint }, def: "false",
+			doc: "Give the steps of each host job an OTLP endpoint of their own (OTEL_EXPORTER_OTLP_ENDPOINT), which sends their telemetry on to the runner's with the run's attributes. It needs no credentials, and gives away none."},
 	}
 }
 
@@ -292,6 +315,26 @@ func journalSize(s string) error {
 		return fmt.Errorf("%q is no size of at least 1m: expected one like 128m", s)
 	}
 	return nil
+}
+
+// buckets checks the bounds of a histogram's buckets.
+func buckets(list []string) error {
+	last := 0.0
+	for _, text := range list {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(n > last) || math.IsInf(n, 0) {
+			return fmt.Errorf("%q is no bound of a bucket: expected numbers of seconds above 0, each above the one before", text)
+		}
+		last = n
+	}
+	return nil
+}
+
+func traceURL(s string) error {
+	if s != "" && !strings.Contains(s, "{trace_id}") {
+		return fmt.Errorf("%q has no {trace_id}, which is to be replaced by the id of the trace", Redact(s))
+	}
+	return webURL(s)
 }
 
 func webURL(s string) error {

@@ -90,6 +90,7 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 	switch {
 	case err == nil && t != nil:
 		o.Meter.Fetched(Got, took)
+		t.Fetched = task.Fetched{Began: start, Ended: start.Add(took)}
 		w.recovered()
 		w.p.version.Store(0) // there may be more: let the next fetch look
 		return t, nil

@@ -95,6 +95,10 @@ type Options struct {
 	// Summaries uploads step summaries; nil where the server takes none.
 	Summaries SummaryPutter
 
+	// Rows, if set, is given each row as the server gets it: masked, and in the
+	// order of the calls to Row of one goroutine. It must not wait.
+	Rows func(t time.Time, row string)
+
 	Instruments *otel.Instruments
 	Log         *slog.Logger
 }
@@ -237,7 +241,10 @@ func (r *Reporter) Cut(line []byte) int { return r.masker.Cut(string(line)) }
 // MaxWaiting bytes wait for the server, or while the Journal is full, until the
 // job's context ends. Rows that come after Finish has sealed the log are dropped.
 func (r *Reporter) Row(t time.Time, line string) {
-	split(r.masker.Mask(clean(line)), func(row string) { r.store(t, row) })
+	split(r.masker.Mask(clean(line)), func(row string) {
+		r.tap(t, row)
+		r.store(t, row)
+	})
 	if j := r.o.Journal; j != nil && j.Behind() {
 		_ = j.Flush() // an error is the journal's end, which Journal.Failed tells
 	}
@@ -247,10 +254,17 @@ func (r *Reporter) Row(t time.Time, line string) {
 // rows wait.
 func (r *Reporter) Note(t time.Time, line string) {
 	split(r.masker.Mask(clean(line)), func(row string) {
+		r.tap(t, row)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.push(t, row)
 	})
+}
+
+func (r *Reporter) tap(t time.Time, row string) {
+	if r.o.Rows != nil {
+		r.o.Rows(t, row)
+	}
 }
 
 // store keeps one finished row until the server has it.

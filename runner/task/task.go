@@ -3,7 +3,10 @@
 // nothing of ours and nothing of the wire.
 package task
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Task is one job with one combination of its matrix, ready to run.
 //
@@ -32,7 +35,13 @@ type Task struct {
 	// Strategy is the job's place in its matrix. A server does not tell it: the
 	// zero value is the only job of a matrix of one.
 	Strategy Strategy
+
+	// Fetched is the call that brought the task; zero where none did.
+	Fetched Fetched
 }
+
+// Fetched says when the server was asked for a task, and when it gave it.
+type Fetched struct{ Began, Ended time.Time }
 
 // Strategy is the place of one job among those of its matrix.
 type Strategy struct {

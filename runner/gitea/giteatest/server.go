@@ -68,6 +68,8 @@ type Options struct {
 	// CountOnly keeps no rows and no list of calls, only their numbers: for
 	// benchmarks.
 	CountOnly bool
+	// RunsAPI serves the list of a run's jobs, as servers from 1.25 on do.
+	RunsAPI bool
 	// Path is a path below which the server lives, like "/git"; "" = none.
 	Path string
 }
@@ -225,6 +227,9 @@ func (s *Server) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(s.opt.Path+"/api/actions/", http.StripPrefix(s.opt.Path+"/api/actions", api))
 	mux.HandleFunc("PUT "+s.opt.Path+"/api/actions_pipeline/_apis/pipelines/workflows/{run}/jobs/{job}/steps/{step}/summary", s.putSummary)
+	if s.opt.RunsAPI {
+		mux.HandleFunc("GET "+s.opt.Path+"/api/v1/repos/{owner}/{repo}/actions/runs/{run}/jobs", s.runJobs)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writePage(w, http.StatusNotFound, "Page Not Found - Gitea")
 	})
