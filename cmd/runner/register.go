@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -258,16 +259,36 @@ func (a *asker) secret(what, how string) (string, error) {
 		return "", missing(what, how)
 	}
 	for {
-		fmt.Fprintf(a.p.stderr, "%s (not shown): ", what)
-		answer, err := term.ReadPassword(int(a.p.stdin.Fd()))
-		fmt.Fprintln(a.p.stderr)
+		answer, err := a.hidden(what + " (not shown): ")
 		if err != nil {
 			return "", fmt.Errorf("read the %s: %w", what, err)
 		}
-		if s := strings.TrimSpace(string(answer)); s != "" {
+		if s := strings.TrimSpace(answer); s != "" {
 			return s, nil
 		}
 	}
+}
+
+// hidden reads a line that is not shown. The terminal is in raw mode meanwhile: an
+// interrupt is a key then, and ends the program only after the terminal shows
+// again what is typed.
+func (a *asker) hidden(prompt string) (answer string, err error) {
+	fd := int(a.p.stdin.Fd())
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{a.p.stdin, a.p.stderr}, "")
+	answer, err = screen.ReadPassword(prompt)
+	if errors.Is(err, io.EOF) {
+		fmt.Fprint(a.p.stderr, "\r\n")
+		err = errors.New("interrupted")
+	}
+	return answer, err
 }
 
 func missing(what, how string) error {
