@@ -2,9 +2,12 @@ package job
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"otelrunner/runner/workflow"
 )
 
 // rows writes what the runner itself has to say into a job's log.
@@ -38,6 +41,30 @@ func (r rows) warnf(format string, args ...any) {
 func (r rows) debugf(format string, args ...any) {
 	if r.debug {
 		r.write(RowDebug, fmt.Sprintf(format, args...))
+	}
+}
+
+// faults tells of a workflow that cannot be run: what is wrong, and then what is
+// odd beside it, since that is often what led to it.
+func (r rows) faults(err error) {
+	text := sentence(err)
+	all, ok := errors.AsType[workflow.Errors](err)
+	if !ok {
+		r.errorf("%s", text)
+		return
+	}
+	var wrong, odd workflow.Errors
+	for _, p := range all {
+		if p.Warning {
+			p.Warning = false // its row says it
+			odd = append(odd, p)
+		} else {
+			wrong = append(wrong, p)
+		}
+	}
+	r.errorf("%s", strings.Replace(text, all.Error(), wrong.Error(), 1))
+	for _, p := range odd {
+		r.warnf("%s", p)
 	}
 }
 

@@ -42,7 +42,7 @@ func (r *Runner) Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, 
 	}()
 	wf, job, err := readJob(t)
 	if err != nil {
-		out.errorf("%s", sentence(err))
+		out.faults(err)
 		j = &jobRun{}
 		j.blame(invalid(err))
 		return task.Failure
