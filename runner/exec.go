@@ -99,7 +99,7 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	if err != nil {
 		return task.Failure, err
 	}
-	stop := newShutdown(ctx, o.Stops, 0, slog.New(slog.DiscardHandler))
+	stop := newShutdown(ctx, o.Stops, nil, 0, slog.New(slog.DiscardHandler))
 	defer stop.end()
 	engine := o.seams.engine
 	if engine == nil {

@@ -29,7 +29,7 @@ type engine interface {
 // A handler brings tasks from the poller to their end. It is safe for concurrent
 // use.
 type handler struct {
-	cfg    *config.Config
+	cfg    func() *config.Config // what is in force
 	engine engine
 	client report.Client
 	in     *otel.Instruments
@@ -44,6 +44,7 @@ type handler struct {
 	failed func(error) // takes the error of a report that was not delivered
 	broken func(error) // is told that the journal takes no more; nil: nobody is
 	begun  func(id int64) begun
+	copies *jobLogs
 
 	telemetry *telemetry // nil: none
 }
@@ -65,6 +66,10 @@ func (h *handler) handle(t *task.Task) {
 	options := h.reportOptions(t, began)
 	options.Journal, options.Masker, options.Log = b.log, masker, log
 	watched.report(&options)
+	if c := h.copies.begin(t, began); c != nil {
+		options.Copy = c.row
+		defer c.close()
+	}
 	rep := &reported{Reporter: report.New(watched.ctx, options)}
 	var undelivered error
 	defer func() { endJournal(b.log, rep.Reporter, undelivered, log) }()
@@ -130,7 +135,7 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 }
 
 func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
-	r := &h.cfg.Runner
+	r := &h.cfg().Runner
 	o := report.Options{
 		Client: h.client, TaskID: t.ID, Steps: workflow.CountSteps(t.Workflow), Started: began,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
@@ -151,12 +156,13 @@ func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
 // mirrored is t with the mirror in place of GitHub.
 func (h *handler) mirrored(t *task.Task) *task.Task {
 	const key = "gitea_default_actions_url"
-	if h.cfg.Runner.GithubMirror == "" || strings.TrimSuffix(t.String(key), "/") != "https://github.com" {
+	mirror := h.cfg().Runner.GithubMirror
+	if mirror == "" || strings.TrimSuffix(t.String(key), "/") != "https://github.com" {
 		return t
 	}
 	clone := *t
 	clone.Context = maps.Clone(t.Context)
-	clone.Context[key] = h.cfg.Runner.GithubMirror
+	clone.Context[key] = mirror
 	return &clone
 }
 

@@ -48,10 +48,10 @@ func newBench(t *testing.T, timeout time.Duration, e engineFunc) *bench {
 	}
 	cfg := config.Default()
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
-	stop := newShutdown(t.Context(), b.stops, timeout, log)
+	stop := newShutdown(t.Context(), b.stops, nil, timeout, log)
 	t.Cleanup(stop.end)
 	b.h = &handler{
-		cfg: &cfg, engine: e, client: client, in: otel.Discard(), log: log, stop: stop,
+		cfg: func() *config.Config { return &cfg }, engine: e, client: client, in: otel.Discard(), log: log, stop: stop,
 		failed: func(err error) { b.lost = append(b.lost, err) },
 	}
 	return b
@@ -236,7 +236,7 @@ func TestDeclareWaitsForTheServer(t *testing.T) {
 func TestMirror(t *testing.T) {
 	cfg := config.Default()
 	cfg.Runner.GithubMirror = "https://mirror"
-	h := &handler{cfg: &cfg}
+	h := &handler{cfg: func() *config.Config { return &cfg }}
 	for in, want := range map[string]string{"https://github.com": "https://mirror", "https://github.com/": "https://mirror", "https://gitea.example": "https://gitea.example"} {
 		original := &task.Task{Context: map[string]any{"gitea_default_actions_url": in}}
 		if got := h.mirrored(original).String("gitea_default_actions_url"); got != want {

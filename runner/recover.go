@@ -113,7 +113,7 @@ func (r *recovery) explain(rep *report.Reporter, l *journal.Log) task.Result {
 
 // resumeOptions are those of the report of a task whose process died.
 func (h *handler) resumeOptions(l *journal.Log) report.Options {
-	r := &h.cfg.Runner
+	r := &h.cfg().Runner
 	return report.Options{
 		Client: h.client, Journal: l,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,

@@ -8,11 +8,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"otelrunner/otel"
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
-	"otelrunner/runner/job"
 	"otelrunner/runner/journal"
 	"otelrunner/runner/label"
 	"otelrunner/runner/poll"
@@ -38,6 +39,14 @@ type ServeOptions struct {
 	// Stops asks to stop, a further time to stop faster; see the README's
 	// section on shutdown. The end of Serve's context is a first request.
 	Stops <-chan struct{}
+
+	// Drains asks to take no more tasks and to end when those that run are done,
+	// however long that takes. Stops may follow.
+	Drains <-chan struct{}
+
+	// Reloads brings new configurations; what of them a running process can take
+	// is taken, see config.Reload.
+	Reloads <-chan *config.Config
 
 	// Ready, if set, is called once the server has accepted the runner, with
 	// the address of the metrics server, which is nil when it is off.
@@ -132,6 +141,9 @@ type service struct {
 	in        *otel.Instruments
 	http      *http.Client
 	client    *gitea.Client
+	notify    *notifier
+	copies    *jobLogs     // nil: none are kept
+	running   atomic.Int64 // jobs
 
 	mu     sync.Mutex
 	undone []error // reports that were not delivered
@@ -147,6 +159,10 @@ func (s *service) run(ctx context.Context) error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.in = in
+	s.notify = newNotifier(s.log)
+	if s.copies, err = openJobLogs(&cfg.Log.Job, s.log); err != nil {
+		return err
+	}
 	defer func() { _ = in.Close() }() // the providers end anyway
 	metrics, end, err := s.serveMetrics(ctx)
 	if err != nil {
@@ -160,7 +176,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("runner starts", "version", s.Version, "name", s.reg.Name, "server", s.client.Instance(),
 		"labels", s.labels.Strings(), "capacity", cfg.Runner.Capacity, "ephemeral", s.reg.Ephemeral)
 
-	stop := newShutdown(ctx, s.Stops, cfg.Runner.ShutdownTimeout, s.log)
+	stop := newShutdown(ctx, s.Stops, s.Drains, cfg.Runner.ShutdownTimeout, s.log)
 	defer stop.end()
 	defer context.AfterFunc(stop.fetching, func() { s.readiness.Draining(); s.in.Draining() })()
 
@@ -177,11 +193,23 @@ func (s *service) run(ctx context.Context) error {
 	defer wasms.close()
 	modules := newModuleRunner(cfg, nil, s.wasm, s.log)
 	defer modules.close()
-	engine, err := s.engine(stop.fetching, docker, wasms, modules)
-	if err != nil {
+	l := &live{admission: &admission{gate: s.readiness.Gate, environ: s.Environ, log: s.log, free: diskFree}}
+	if s.journal != nil {
+		l.admission.probe = s.journal.Probe
+	}
+	l.build = func(cfg *config.Config, labels label.List) (engine, error) {
+		return s.engine(stop.fetching, cfg, labels, docker, wasms, modules)
+	}
+	if err := l.begin(cfg, s.labels, s.roomy(cfg)); err != nil {
 		return err
 	}
-	if err := docker.start(stop.fetching, func(reason string) { s.readiness.Gate("containers", reason) }); err != nil {
+	gate := func(reason string) {
+		s.readiness.Gate("containers", reason)
+		if onlyContainers(*l.labels.Load()) {
+			l.admission.noEngine(reason)
+		}
+	}
+	if err := docker.start(stop.fetching, gate); err != nil {
 		if stop.fetching.Err() != nil {
 			return nil
 		}
@@ -195,7 +223,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
 	if err != nil {
-		if errors.Is(err, errStopping) {
+		if errors.Is(err, errStopping) || errors.Is(err, errDraining) {
 			return nil
 		}
 		return err
@@ -204,7 +232,7 @@ func (s *service) run(ctx context.Context) error {
 	if s.Ready != nil {
 		s.Ready(metrics)
 	}
-	return s.poll(stop, engine, caps, docker)
+	return s.poll(stop, l, caps, docker)
 }
 
 // serveMetrics starts the metrics server where it is on. end ends it.
@@ -244,27 +272,32 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner) (*job.Runner, error) {
+func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.List, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner) (engine, error) {
 	if s.onWasm != nil {
 		wasms = s.onWasm(wasms)
 	}
 	return newEngine(ctx, engineOptions{
-		cfg: s.Config, labels: s.labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
+		cfg: cfg, labels: labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
 		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, log: s.log,
 	})
 }
 
 // poll takes tasks until the end.
-func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities, docker *containers) error {
+func (s *service) poll(stop *shutdown, l *live, caps gitea.Capabilities, docker *containers) error {
 	r := &s.Config.Runner
 	fetcher := &journaled{Fetcher: s.client, journal: s.journal, log: s.log}
 	h := &handler{
-		cfg: s.Config, engine: engine, client: s.client, in: s.in, log: s.log, stop: stop,
+		cfg: l.config.Load, engine: l, client: s.client, in: s.in, log: s.log, stop: stop,
 		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
 		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
-		begun: fetcher.take, telemetry: s.telemetry(),
+		begun: fetcher.take, broken: l.admission.broken, copies: s.copies,
 	}
+	woken, end, err := s.serveWake(stop.fetching, l.names)
+	if err != nil {
+		return err
+	}
+	defer end()
 	left := newRecovery(h, s.journal, func() <-chan struct{} { return docker.sweep(s.journal.Marked(usedContainers)) })
 	left.start()
 	defer left.wait()
@@ -272,13 +305,24 @@ func (s *service) poll(stop *shutdown, engine engine, caps gitea.Capabilities, d
 		left.wait() // that was its one task
 		return s.ended(nil)
 	}
-	p := poll.New(poll.Options{
-		Fetcher: fetcher, Handler: h.handle, Capacity: r.Capacity,
+	l.poller = poll.New(poll.Options{
+		Fetcher: fetcher, Handler: s.watched(h.handle, l), Admit: l.admission.admit, Wake: woken, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
 		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, Deadline: gitea.IsDeadline, RetryAfter: gitea.RetryAfter,
 		Meter: pollMeter{s.in}, Log: s.log,
 	})
-	err := p.Run(stop.fetching)
+	s.notify.ready(serving(s.reg.Name, 0, r.Capacity))
+	defer context.AfterFunc(stop.fetching, s.notify.stopping)()
+	ctx, stopCare := context.WithCancel(stop.fetching)
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	var care sync.WaitGroup
+	care.Go(func() { s.follow(ctx, l) })
+	care.Go(func() { s.expire(ctx) })
+	care.Go(func() { s.notify.watch(watching, func() { s.readiness.Reasons(time.Now()) }) })
+	defer care.Wait()
+	defer stopCare()
+	defer stopWatching()
+	err = l.poller.Run(stop.fetching)
 	if errors.Is(err, poll.ErrUnregistered) {
 		err = &explained{"fetch task: " + gitea.Explain(err), ErrUnregistered}
 	}

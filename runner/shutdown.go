@@ -12,12 +12,15 @@ import (
 const reportGrace = time.Minute
 
 var (
+	errDraining = errors.New("the runner is draining")
 	errStopping = errors.New("the runner is stopping")
 	errKilled   = errors.New("the runner was told to stop at once")
 )
 
 // A shutdown goes from stage to stage, each of which ends something. A request
-// to stop begins the first one; a further request cuts the wait for the next.
+// to stop begins the first one; a further request cuts the wait for the next. A
+// request to drain ends fetching too, but begins no stage: jobs take their time,
+// and so do their reports.
 //
 //	1 fetching ends; jobs go on for the shutdown timeout
 //	2 cancel is closed: jobs run their cleanup steps
@@ -25,6 +28,7 @@ var (
 //	4 reports ends: what the server does not have yet, it never gets
 type shutdown struct {
 	fetching context.Context
+	asked    context.Context // ends with the first request to stop
 	cancel   chan struct{}
 	jobs     context.Context
 	reports  context.Context
@@ -33,13 +37,14 @@ type shutdown struct {
 	gone chan struct{} // closed when the goroutine has ended
 }
 
-// newShutdown watches ctx, whose end is a first request, and stops. end must be
-// called, when nothing runs any more.
-func newShutdown(ctx context.Context, stops <-chan struct{}, timeout time.Duration, log *slog.Logger) *shutdown {
+// newShutdown watches ctx, whose end is a first request, stops and drains. end must
+// be called, when nothing runs any more.
+func newShutdown(ctx context.Context, stops, drains <-chan struct{}, timeout time.Duration, log *slog.Logger) *shutdown {
 	background := context.WithoutCancel(ctx)
 	s := &shutdown{cancel: make(chan struct{}), done: make(chan struct{}), gone: make(chan struct{})}
-	var stopFetching, killJobs, dropReports context.CancelCauseFunc
+	var stopFetching, stopped, killJobs, dropReports context.CancelCauseFunc
 	s.fetching, stopFetching = context.WithCancelCause(background)
+	s.asked, stopped = context.WithCancelCause(background)
 	s.jobs, killJobs = context.WithCancelCause(background)
 	s.reports, dropReports = context.WithCancelCause(background)
 
@@ -47,10 +52,15 @@ func newShutdown(ctx context.Context, stops <-chan struct{}, timeout time.Durati
 		defer close(s.gone)
 		defer dropReports(nil)
 		defer killJobs(nil)
+		defer stopped(nil)
 		defer stopFetching(nil)
-		if !s.wait(stops, ctx.Done(), nil) {
+		if !s.first(stops, drains, ctx.Done(), func() {
+			log.Info("draining: no more tasks are taken, running jobs finish")
+			stopFetching(errDraining)
+		}) {
 			return
 		}
+		stopped(errStopping)
 		log.Info("stopping: no more tasks are taken, running jobs may go on", "for", timeout)
 		stopFetching(errStopping)
 		if !s.after(timeout, stops) {
@@ -71,6 +81,23 @@ func newShutdown(ctx context.Context, stops <-chan struct{}, timeout time.Durati
 		<-s.done
 	}()
 	return s
+}
+
+// first waits for the first request to stop, and calls drain at one to drain.
+func (s *shutdown) first(stops, drains, ctxDone <-chan struct{}, drain func()) bool {
+	for {
+		select {
+		case <-drains:
+			drain()
+			drains = nil
+			continue
+		case <-s.done:
+			return false
+		case <-stops:
+		case <-ctxDone:
+		}
+		return true
+	}
 }
 
 // wait waits for any of its channels; false means that all is over.
@@ -105,7 +132,7 @@ func (s *shutdown) end() {
 func (s *shutdown) reporting() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(s.reports)
 	limited := make(chan *time.Timer, 1)
-	unhook := context.AfterFunc(s.fetching, func() {
+	unhook := context.AfterFunc(s.asked, func() {
 		limited <- time.AfterFunc(reportGrace, func() { cancel(errStopping) })
 	})
 	return ctx, func() {

@@ -34,7 +34,7 @@ func wantStage(t *testing.T, s *shutdown, want int) {
 func TestShutdownStages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stops := make(chan struct{})
-		s := newShutdown(t.Context(), stops, time.Hour, slog.New(slog.DiscardHandler))
+		s := newShutdown(t.Context(), stops, nil, time.Hour, slog.New(slog.DiscardHandler))
 		defer s.end()
 		wantStage(t, s, 0)
 		time.Sleep(24 * time.Hour)
@@ -57,7 +57,7 @@ func TestShutdownStages(t *testing.T) {
 func TestShutdownSecondRequestCutsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stops := make(chan struct{})
-		s := newShutdown(t.Context(), stops, time.Hour, slog.New(slog.DiscardHandler))
+		s := newShutdown(t.Context(), stops, nil, time.Hour, slog.New(slog.DiscardHandler))
 		defer s.end()
 		stops <- struct{}{}
 		stops <- struct{}{}
@@ -68,7 +68,7 @@ func TestShutdownSecondRequestCutsTheWait(t *testing.T) {
 func TestShutdownWithoutTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s := newShutdown(ctx, nil, 0, slog.New(slog.DiscardHandler))
+		s := newShutdown(ctx, nil, nil, 0, slog.New(slog.DiscardHandler))
 		defer s.end()
 		wantStage(t, s, 0)
 		cancel() // the end of the caller's context is a first request
@@ -79,7 +79,7 @@ func TestShutdownWithoutTimeout(t *testing.T) {
 func TestReportingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stops := make(chan struct{})
-		s := newShutdown(t.Context(), stops, 0, slog.New(slog.DiscardHandler))
+		s := newShutdown(t.Context(), stops, nil, 0, slog.New(slog.DiscardHandler))
 		defer s.end()
 		early, cancelEarly := s.reporting()
 		defer cancelEarly()
@@ -112,7 +112,7 @@ func TestReportingEnds(t *testing.T) {
 func TestReportingEndsWithTheLastStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stops := make(chan struct{})
-		s := newShutdown(t.Context(), stops, 0, slog.New(slog.DiscardHandler))
+		s := newShutdown(t.Context(), stops, nil, 0, slog.New(slog.DiscardHandler))
 		defer s.end()
 		ctx, cancel := s.reporting()
 		defer cancel()
@@ -122,6 +122,32 @@ func TestReportingEndsWithTheLastStage(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(context.Cause(ctx), errKilled) {
 			t.Errorf("cause %v", context.Cause(ctx))
+		}
+	})
+}
+
+// A drain ends the fetching and nothing else, however long it takes; a request to
+// stop after it is a first one.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stops, drains := make(chan struct{}), make(chan struct{}, 1)
+		s := newShutdown(t.Context(), stops, drains, time.Hour, slog.New(slog.DiscardHandler))
+		defer s.end()
+		drains <- struct{}{}
+		wantStage(t, s, 1)
+		ctx, cancel := s.reporting()
+		defer cancel()
+		time.Sleep(240 * time.Hour)
+		wantStage(t, s, 1)
+		if ctx.Err() != nil || !errors.Is(context.Cause(s.fetching), errDraining) {
+			t.Errorf("reports ended: %v; fetching by %v", ctx.Err(), context.Cause(s.fetching))
+		}
+		stops <- struct{}{}
+		wantStage(t, s, 1)
+		time.Sleep(time.Hour)
+		wantStage(t, s, 2)
+		if !errors.Is(context.Cause(ctx), errStopping) {
+			t.Errorf("the report goes on: %v", context.Cause(ctx))
 		}
 	})
 }

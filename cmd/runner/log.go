@@ -20,8 +20,13 @@ var levels = map[string]slog.Level{
 func (p *program) logHandler(l config.Log) slog.Handler { return newLogHandler(p.stderr, l) }
 
 func newLogHandler(w io.Writer, l config.Log) slog.Handler {
-	options := &slog.HandlerOptions{Level: levels[l.Level]}
-	if l.Format == "json" {
+	return newLeveledHandler(w, l.Format, levels[l.Level])
+}
+
+// newLeveledHandler is newLogHandler with a level that may change.
+func newLeveledHandler(w io.Writer, format string, level slog.Leveler) slog.Handler {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
 		return slog.NewJSONHandler(w, options)
 	}
 	return slog.NewTextHandler(w, options)

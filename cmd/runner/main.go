@@ -72,6 +72,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.registerCommand(),
 			p.serveCommand(),
+			p.drainCommand(),
 			p.execCommand(),
 			p.configCommand(),
 			p.exprCommand(),

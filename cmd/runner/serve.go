@@ -1,7 +1,10 @@
 package main
 
 import (
+	"log/slog"
+
 	"otelrunner/runner"
+	"otelrunner/runner/config"
 
 	"github.com/urfave/cli/v2"
 )
@@ -14,7 +17,9 @@ func (p *program) serveCommand() *cli.Command {
 		Description: "Needs the registration file that `runner register` writes.\n\n" +
 			"SIGTERM or SIGINT: no more jobs are taken, running ones may go on for runner.shutdown_timeout,\n" +
 			"are then cancelled (their always() steps run), and reported. Each further signal goes one\n" +
-			"step further at once: cancel, kill, give up reporting.\n\n" +
+			"step further at once: cancel, kill, give up reporting.\n" +
+			"SIGUSR1 (`runner drain`): no more jobs are taken, running ones finish, then it ends.\n" +
+			"SIGHUP: the configuration is read again; what cannot change in a running process is named in the log.\n\n" +
 			"Exit codes: 0 it was told to stop and nothing was left undone; 1 an error; 2 the configuration\n" +
 			"is wrong; 3 the runner is not registered, or not any more.",
 		Flags: []cli.Flag{
@@ -32,16 +37,20 @@ func (p *program) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	log := p.logHandler(cfg.Log)
+	level := &slog.LevelVar{}
+	level.Set(levels[cfg.Log.Level])
+	log := newLeveledHandler(p.stderr, cfg.Log.Format, level)
 	sendSDKErrors(log)
 	for _, w := range cfg.Warnings {
 		logWarning(log, w)
 	}
 	stops, end := p.stops()
 	defer end()
+	drains, reloads, unfollow := follow(func() (*config.Loaded, error) { return p.loadConfig(c) }, level, slog.New(log))
+	defer unfollow()
 	return runner.Serve(c.Context, runner.ServeOptions{
 		Config: &cfg.Config, Version: programVersion(), Once: c.Bool("once"),
-		Environ: p.environ, Log: log, Stops: stops,
+		Environ: p.environ, Log: log, Stops: stops, Drains: drains, Reloads: reloads,
 	})
 }
 

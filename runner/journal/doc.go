@@ -6,6 +6,7 @@
 // it, a folder of segments:
 //
 //	DIR/lock                 held by the runner that uses the folder
+//	DIR/pid                  its process number
 //	DIR/fetching             there while a fetch is under way
 //	DIR/mark-containers      facts for the next process
 //	DIR/task-12/00000001.seg segments, written one after the other

@@ -53,6 +53,7 @@ var ErrInUse = errors.New("another runner is using it")
 
 const (
 	lockName     = "lock"
+	pidName      = "pid"
 	fetchingName = "fetching"
 	keptName     = "kept"
 	taskPrefix   = "task-"
@@ -82,8 +83,38 @@ func Open(o Options) (*Journal, error) {
 		return nil, fmt.Errorf("the journal %s: %w", o.Dir, ErrInUse)
 	}
 	j := &Journal{dir: o.Dir, maxSize: o.MaxSize, keep: o.Keep, log: o.Log, lock: lock, open: map[string]*Log{}}
+	if err := os.WriteFile(filepath.Join(o.Dir, pidName), strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("write the journal's process number: %w", err)
+	}
 	j.Expire(time.Now())
 	return j, nil
+}
+
+// Owner is the number of the process that has the journal in dir; ok is false if
+// there is none.
+func Owner(dir string) (pid int, ok bool, err error) {
+	name := filepath.Join(dir, lockName)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	lock := flock.New(name, flock.SetPermissions(0o600))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return 0, false, fmt.Errorf("look who has the journal %s: %w", dir, err)
+	}
+	if locked {
+		return 0, false, lock.Close()
+	}
+	data, err := os.ReadFile(filepath.Join(dir, pidName))
+	if err != nil {
+		return 0, false, fmt.Errorf("look who has the journal %s: %w", dir, err)
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 0 {
+		return 0, false, fmt.Errorf("look who has the journal %s: %s does not hold a process number", dir, pidName)
+	}
+	return pid, true, nil
 }
 
 // Dir is the journal's folder.

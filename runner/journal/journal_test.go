@@ -333,8 +333,16 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("error %v", err)
 	}
+	if pid, ok, err := Owner(dir); pid != os.Getpid() || !ok || err != nil {
+		t.Errorf("the owner is %d, %v, %v", pid, ok, err)
+	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
+	}
+	for _, d := range []string{dir, filepath.Join(dir, "nowhere")} {
+		if _, ok, err := Owner(d); ok || err != nil {
+			t.Errorf("%s has an owner: %v, %v", d, ok, err)
+		}
 	}
 	open(t, Options{Dir: dir})
 }

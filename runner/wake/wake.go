@@ -134,7 +134,9 @@ func (h *Handler) take(r *http.Request, sum [sha256.Size]byte, body []byte) stri
 		return "the job is not queued"
 	}
 	have := h.o.Labels()
-	if slices.ContainsFunc(e.Job.Labels, func(l string) bool { return !slices.ContainsFunc(have, func(o string) bool { return strings.EqualFold(l, o) }) }) {
+	if slices.ContainsFunc(e.Job.Labels, func(l string) bool {
+		return !slices.ContainsFunc(have, func(o string) bool { return strings.EqualFold(l, o) })
+	}) {
 		return "the job's labels are not this runner's"
 	}
 	// The signature covers the body, not the delivery's id, which a replay could
