@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -185,6 +186,9 @@ func (t *terminal) Row(_ time.Time, line string) {
 	}
 }
 
+// unfolded begin the rows of a folded group that are shown all the same.
+var unfolded = [...]string{job.RowError, job.RowWarning, copied, wasm.Compiling, wasm.Denied}
+
 // shown reports whether a row is: the group with which the engine begins a step
 // or a job (its script, its shell, its environment) is folded away, as the page
 // of a server shows it.
@@ -199,7 +203,10 @@ func (t *terminal) shown(row string) bool {
 		t.fold = t.after
 		return false
 	case t.fold == folded:
-		return strings.HasPrefix(row, job.RowError) || strings.HasPrefix(row, job.RowWarning) || strings.HasPrefix(row, copied) || strings.HasPrefix(row, wasm.Compiling)
+		return slices.ContainsFunc(unfolded[:], func(p string) bool { return strings.HasPrefix(row, p) })
+	case row == job.RowGroup+job.SandboxGroup:
+		t.fold, t.after = folded, t.fold
+		return false
 	case t.fold != open && strings.HasPrefix(row, job.RowGroup):
 		t.fold, t.after = folded, t.fold
 		if t.after == fresh {

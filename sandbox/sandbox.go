@@ -250,6 +250,10 @@ type Result struct {
 	Collected map[string][]byte
 
 	Usage Usage
+
+	// Details are lines for the log about what the sandbox did beside running
+	// the command: what it used, and what it was denied.
+	Details []string
 }
 
 // Usage is what a command consumed; zero where it is not known.

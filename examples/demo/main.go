@@ -1,6 +1,7 @@
 // Command demo shows a job's whole journey on this machine: a Gitea server in
 // this process that speaks the real protocol over loopback, and the real runner,
-// which registers, takes a job, runs it, reports it and measures all that.
+// which registers, takes a job, runs it in the WASM sandbox, reports it and
+// measures all that. It needs no container engine and no privileges.
 package main
 
 import (
@@ -24,6 +25,9 @@ import (
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/label"
 	"otelrunner/runner/task"
+	"otelrunner/sandbox/wasm"
+	"otelrunner/sandbox/wasm/toolbox"
+	"otelrunner/sandbox/wasm/worker"
 )
 
 const workflow = `name: Demo
@@ -38,7 +42,16 @@ jobs:
         run: |
           echo "$GITHUB_REPOSITORY at $GITHUB_REF_NAME, on $RUNNER_OS $RUNNER_ARCH"
           echo "the password is $PASSWORD"
+          seq 3 | sed 's/^/line /' | sort -r
         env: {PASSWORD: "${{ secrets.PASSWORD }}"}
+      - name: Look further
+        run: |
+          echo "the whole machine: $(ls / | xargs)"
+          cat /etc/passwd || echo "and no more than that"
+      - name: Run away
+        continue-on-error: true
+        env: {SANDBOX_LIMIT_CPU: 300ms}
+        run: while true; do true; done
       - name: Think
         id: think
         run: |
@@ -55,7 +68,10 @@ jobs:
 `
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	if len(os.Args) > 1 && os.Args[1] == worker.Argument {
+		os.Exit(wasm.WorkerMain()) // a process of the WASM sandbox is this program again
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // the shell is compiled the first time
 	defer cancel()
 	if err := demo(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -78,6 +94,9 @@ func (s *shared) Write(p []byte) (int, error) {
 
 func demo(ctx context.Context, out io.Writer) (err error) {
 	out = &shared{out: out}
+	if !toolbox.There() {
+		return errors.New("this program was built without the shell of the WASM sandbox: `make demo` builds it first")
+	}
 	dir, err := os.MkdirTemp("", "runner-demo-")
 	if err != nil {
 		return err
@@ -136,7 +155,7 @@ func register(ctx context.Context, dir, url string) (*config.Config, error) {
 	cfg.Runner.FetchInterval = 200 * time.Millisecond
 	cfg.Host.WorkdirParent = filepath.Join(dir, "work")
 	cfg.Metrics.Enabled, cfg.Metrics.Addr = true, "127.0.0.1:0"
-	labels, err := label.ParseList([]string{"demo:host"})
+	labels, err := label.ParseList([]string{"demo:wasm"})
 	if err != nil {
 		return nil, err
 	}

@@ -78,9 +78,25 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	j.usage.CPU += res.Usage.CPU
 	j.usage.PeakMemory = max(j.usage.PeakMemory, res.Usage.PeakMemory)
 	out.close()
+	j.tellDetails(res.Details)
 	fx = out.effects
 	j.readFiles(&fx, paths[:], res.Collected)
 	return res.ExitCode, fx, err
+}
+
+// SandboxGroup is the title of the group in which the sandbox tells of a program
+// that has ended.
+const SandboxGroup = "Sandbox"
+
+func (j *jobRun) tellDetails(details []string) {
+	if len(details) == 0 {
+		return
+	}
+	j.rows.group(SandboxGroup)
+	for _, line := range details {
+		j.rows.printf("%s", line)
+	}
+	j.rows.endGroup()
 }
 
 // start runs a command in the job's sandbox, or in a container or WASM sandbox of

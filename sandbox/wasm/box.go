@@ -25,6 +25,7 @@ type box struct {
 
 	root, tools *os.Root
 	files       *rootfs.FS // the guests' /, for the runner
+	quota       *rootfs.Quota
 	toolFiles   *rootfs.FS
 	mounts      []mounted // the innermost first
 
@@ -44,10 +45,11 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 		return nil, errors.Join(fmt.Errorf("open the tools of the WASM sandbox: %w", err), root.Close())
 	}
 	workspace := path.Join(workFolder, workspaceName(spec.Repository))
-	free := rootfs.NewQuota(rootfs.Limits{})
+	quota := rootfs.NewQuota(p.options.Limits.disk())
+	quota.SetHolds(rootfs.Counted(root))
 	b := &box{
 		provider: p, slot: s, root: root, tools: tools, log: orDiscard(spec.Log),
-		files: rootfs.New(root, free, false), toolFiles: rootfs.New(tools, free, true),
+		files: rootfs.New(root, quota, false), quota: quota, toolFiles: rootfs.New(tools, rootfs.NewQuota(rootfs.Limits{}), true),
 		staged: map[string]*stagedTree{},
 		info: sandbox.Info{
 			Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
@@ -85,8 +87,8 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 	lines := []string{
 		"Steps run as WebAssembly modules in a process of their own.",
 		"Jail: " + inForce,
-		fmt.Sprintf("Limits of a step: %v, %v of CPU time, %s of memory, %s of output, %d open files", l.Wall, l.CPU, rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
-		fmt.Sprintf("Limits of the job: %s on the disk in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
+		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
+		fmt.Sprintf("Limits of the job: %s in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
 		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
 		"Network: none",
 	}

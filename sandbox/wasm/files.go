@@ -15,6 +15,7 @@ import (
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/hashfiles"
 	"otelrunner/sandbox/staging"
+	"otelrunner/sandbox/wasm/rootfs"
 )
 
 // osError is an errno as package io/fs knows errors.
@@ -105,7 +106,7 @@ func (b *box) write(name string, data io.Reader, mode fs.FileMode) error {
 		f, errno = files.OpenFile(rest, flag, mode)
 	}
 	if errno != 0 {
-		return osError("write", name, errno)
+		return b.failed("write", name, errno)
 	}
 	_, err := io.Copy(&fileWriter{f}, data)
 	if errno := f.Close(); err == nil && errno != 0 {
@@ -116,10 +117,24 @@ func (b *box) write(name string, data io.Reader, mode fs.FileMode) error {
 			err = errno
 		}
 	}
+	var number sys.Errno
+	if errors.As(err, &number) {
+		return b.failed("write", name, number)
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// failed is osError for what the runner writes, which a job's limits hold for as
+// well.
+func (b *box) failed(what, name string, errno sys.Errno) error {
+	if limit, text := b.quota.Hit(); errno == sys.EIO && limit != "" {
+		b.quota.Reset(b.provider.options.Limits.disk())
+		return &sandbox.LimitError{Limit: limit, Text: fmt.Sprintf("%s %s: %s", what, name, text)}
+	}
+	return osError(what, name, errno)
 }
 
 type fileWriter struct{ f sys.File }
@@ -147,7 +162,7 @@ func (b *box) mkdirAll(name string) error {
 		}
 	}
 	if errno := files.Mkdir(rest, 0o755); errno != 0 && errno != sys.EEXIST {
-		return osError("make the folder", name, errno)
+		return b.failed("make the folder", name, errno)
 	}
 	return nil
 }
@@ -177,9 +192,16 @@ func (b *box) removeAny(name string) error {
 		if rel == "." {
 			return errors.New("remove " + name + ": it is a root of the sandbox")
 		}
+		gone := rootfs.Holding{Files: 1}
+		if dir, err := root.OpenRoot(rel); err == nil {
+			in := rootfs.Counted(dir)
+			gone.Bytes, gone.Files = in.Bytes, in.Files+1
+			_ = dir.Close() // it was only read
+		}
 		if err := root.RemoveAll(rel); err != nil {
 			return fmt.Errorf("remove %s: %w", name, err)
 		}
+		b.quota.Drop(gone)
 		return nil
 	}
 	if errno == sys.ENOENT || errno == sys.ENOTDIR {
@@ -242,7 +264,7 @@ func (b *box) copyTree(ctx context.Context, to string, tree fs.FS) error {
 		case e.Mode.IsDir():
 			err = b.mkdirAll(name)
 		case e.Mode&fs.ModeSymlink != 0:
-			err = osError("make the symbolic link", name, b.files.Symlink(e.Target, name))
+			err = b.failed("make the symbolic link", name, b.files.Symlink(e.Target, name))
 		default:
 			err = b.copyFile(name, tree, e)
 		}

@@ -68,8 +68,12 @@ func (l Limits) each(other Limits, both func(a, b int64) int64) Limits {
 }
 
 func (l Limits) wire() wire.Limits {
-	return wire.Limits{
-		Memory: l.Memory, ModuleSize: l.ModuleSize, Children: int(l.Children),
-		Disk: rootfs.Limits{Bytes: l.Disk, Files: l.Files, FileSize: l.FileSize, Open: l.OpenFiles},
-	}
+	disk := l.disk()
+	disk.Open = l.OpenFiles
+	return wire.Limits{Memory: l.Memory, ModuleSize: l.ModuleSize, Children: int(l.Children), Disk: disk}
+}
+
+// disk are the limits of a job's files, for the runner's own writes too.
+func (l Limits) disk() rootfs.Limits {
+	return rootfs.Limits{Bytes: l.Disk, Files: l.Files, FileSize: l.FileSize}
 }

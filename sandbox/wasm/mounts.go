@@ -127,7 +127,7 @@ func checkMounts(mounts []Mount) error {
 func wireMounts(mounts []Mount) []wire.Mount {
 	list := make([]wire.Mount, len(mounts))
 	for i, m := range mounts {
-		list[i] = wire.Mount{Host: m.Host, Guest: m.Guest, ReadOnly: m.ReadOnly, Uncounted: true}
+		list[i] = wire.Mount{Host: m.Host, Guest: m.Guest, ReadOnly: m.ReadOnly}
 	}
 	return list
 }

@@ -39,7 +39,6 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"otelrunner/sandbox"
-	"otelrunner/sandbox/wasm/rootfs"
 	"otelrunner/sandbox/wasm/wire"
 	"otelrunner/sandbox/wasm/worker"
 )
@@ -89,6 +88,7 @@ type Options struct {
 // Provider opens WASM sandboxes. It is safe for concurrent use; Close ends it.
 type Provider struct {
 	options Options
+	jobs    *territory
 	cache   *cache
 	shell   shell
 	spares  chan *slot // holds the spare
@@ -151,7 +151,8 @@ func New(o Options) (*Provider, error) {
 		o.Cache = filepath.Join(root, "cache")
 	}
 	cacheDir := filepath.Join(o.Cache, binary[:16])
-	for _, dir := range []string{root, o.ToolCache, filepath.Join(root, "jobs"), cacheDir} {
+	jobs := filepath.Join(root, "jobs")
+	for _, dir := range []string{root, o.ToolCache, jobs, cacheDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder of the WASM sandbox: %w", err)
 		}
@@ -160,10 +161,30 @@ func New(o Options) (*Provider, error) {
 	if _, err := wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
 		return nil, fmt.Errorf("make the cache of the WASM sandbox: %w", err)
 	}
-	p := &Provider{options: o, shell: shell{load: o.Toolbox}, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
-	p.ctx, p.stop = context.WithCancel(context.Background())
+	p, err := o.provider(jobs)
+	if err != nil {
+		return nil, err
+	}
 	p.cache = &cache{dir: cacheDir, compile: p.compile}
 	p.wg.Go(p.launcher)
+	return p, nil
+}
+
+// provider claims a folder for its jobs, and removes those of dead runners.
+func (o Options) provider(jobs string) (*Provider, error) {
+	swept, err := sweep(jobs)
+	if err != nil {
+		o.Log.Warn("what a dead runner left of WASM jobs could not be removed; the next start tries again", "error", err)
+	}
+	if swept > 0 {
+		o.Log.Info("what dead runners left of WASM jobs is removed", "runners", swept)
+	}
+	t, err := claim(jobs)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{jobs: t, options: o, shell: shell{load: o.Toolbox}, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
+	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -269,12 +290,13 @@ func (p *Provider) Close() error {
 	p.mu.Unlock()
 	p.stop()
 	p.wg.Wait()
+	var err error
 	select {
 	case s := <-p.spares:
-		return s.remove()
+		err = s.remove()
 	default:
-		return nil
 	}
+	return errors.Join(err, p.jobs.release())
 }
 
 // The guests' folders.
@@ -288,7 +310,7 @@ const (
 
 // newSlot makes a folder and a worker that is jailed in it, and in the mounts.
 func (p *Provider) newSlot(ctx context.Context, mounts []Mount, telling func(string)) (*slot, error) {
-	folder, err := os.MkdirTemp(filepath.Join(p.options.Root, "jobs"), "job-")
+	folder, err := os.MkdirTemp(p.jobs.folder, "job-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a WASM job: %w", err)
 	}
@@ -330,18 +352,7 @@ func (s *slot) remove() error {
 	if s.worker != nil {
 		s.worker.end()
 	}
-	root, err := os.OpenRoot(s.folder)
-	if err != nil {
-		return fmt.Errorf("remove the folder of a WASM job: %w", err)
-	}
-	err = rootfs.RemoveAll(root)
-	if err = errors.Join(err, root.Close()); err == nil {
-		err = os.Remove(s.folder)
-	}
-	if err != nil {
-		return fmt.Errorf("remove the folder of a WASM job: %w", err)
-	}
-	return nil
+	return removeFolder(s.folder)
 }
 
 // Open takes the spare worker, or starts one.

@@ -27,7 +27,7 @@ func (b *box) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, erro
 	if ctx.Err() != nil {
 		return result, context.Cause(ctx)
 	}
-	err := b.WriteFiles(ctx, c.Files)
+	err := b.writeOwn(ctx, c.Files)
 	if err == nil {
 		err = b.runStep(ctx, c, &result)
 	}
@@ -42,6 +42,23 @@ func (b *box) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, erro
 	return result, err
 }
 
+// reserve is what a command's own files may take beyond a job's limits, so that a
+// step can clean up where the one before has filled them.
+const (
+	reserveBytes = 16 << 20
+	reserveFiles = 100
+)
+
+// writeOwn writes a command's own files: its script, and what it is collected from.
+func (b *box) writeOwn(ctx context.Context, files []sandbox.File) error {
+	l := b.provider.options.Limits.disk()
+	more := l
+	more.Bytes, more.Files = l.Bytes+reserveBytes, l.Files+reserveFiles
+	b.quota.Reset(more)
+	defer b.quota.Reset(l)
+	return b.WriteFiles(ctx, files)
+}
+
 func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.Result) error {
 	step, err := b.step(c)
 	if err != nil {
@@ -50,8 +67,15 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if err := b.revive(ctx); err != nil {
 		return err
 	}
-	limits := b.provider.options.Limits
+	asks, err := asked(stepEnv(b, c))
+	if err != nil {
+		return err
+	}
+	limits := b.provider.options.Limits.Lower(asks.limits)
 	step.Limits = limits.wire()
+	step.Deterministic = step.Deterministic || asks.deterministic
+	base := b.quota.Holds()
+	step.Holds = base
 	if err := b.slot.worker.limit(limits); err != nil {
 		return err
 	}
@@ -65,8 +89,31 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if out.Used || err != nil {
 		b.slot.worker.end()
 	}
-	b.report(out, c)
+	b.recount(base, out)
+	trapped(out, c)
+	result.Details = b.report(out, step, asks)
 	return err
+}
+
+// recount takes over what a step has left in the job's folder. A worker that was
+// killed could not tell: then it is counted.
+func (b *box) recount(base rootfs.Holding, out wire.Outcome) {
+	now := b.quota.Holds() // with what the runner wrote meanwhile
+	if out.Holds == nil {
+		b.quota.SetHolds(rootfs.Counted(b.root))
+		return
+	}
+	b.quota.SetHolds(rootfs.Holding{
+		Bytes: out.Holds.Bytes + now.Bytes - base.Bytes,
+		Files: out.Holds.Files + now.Files - base.Files,
+	})
+}
+
+// stepEnv is the environment of a command.
+func stepEnv(b *box, c *sandbox.Command) map[string]string {
+	env := maps.Clone(b.env)
+	maps.Copy(env, c.Env)
+	return env
 }
 
 // revive replaces a worker that is gone.
@@ -96,8 +143,7 @@ func (b *box) step(c *sandbox.Command) (wire.Step, error) {
 	if len(c.Args) == 0 {
 		return wire.Step{}, errors.New("run a command: it has no arguments, and its program is the first")
 	}
-	env := maps.Clone(b.env)
-	maps.Copy(env, c.Env)
+	env := stepEnv(b, c)
 	if len(c.Path) > 0 {
 		env["PATH"] = strings.Join(append(slices.Clone(c.Path), env["PATH"]), ":")
 	}
@@ -127,18 +173,6 @@ func (b *box) step(c *sandbox.Command) (wire.Step, error) {
 	}
 	return step, nil
 }
-
-// report says in the log what a step was denied, and what it trapped with.
-func (b *box) report(out wire.Outcome, c *sandbox.Command) {
-	if out.Trap != "" && c.Stderr != nil {
-		_, _ = fmt.Fprintf(c.Stderr, "%s: %s\n", worker.Plain(c.Args[0]), worker.Plain(out.Trap))
-	}
-	for _, line := range out.Denied[:min(len(out.Denied), maxDenied)] {
-		b.log("The sandbox has denied: " + worker.Plain(line))
-	}
-}
-
-const maxDenied = 20
 
 // execution is one step on the runner's side: a reader of the worker's frames,
 // and the clocks.

@@ -56,18 +56,40 @@ func NewQuota(l Limits) *Quota {
 	return &Quota{limits: l, held: map[id]int{}, denied: map[string]int{}, sample: map[string]string{}}
 }
 
-// Count adds what is under a root already. It is called before a guest runs.
-func (q *Quota) Count(root *os.Root) error {
-	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+// Holding is what a file system holds.
+type Holding struct {
+	Bytes int64 `json:"bytes"` // of all files, counted as they are read
+	Files int64 `json:"files"` // with folders and links
+}
+
+// Counted is what is under a root. What cannot be read is not counted.
+func Counted(root *os.Root) (h Holding) {
+	_ = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
-			return nil //nolint:nilerr // what cannot be read cannot be counted
+			return nil //nolint:nilerr // as said
 		}
-		q.files++
+		h.Files++
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			q.bytes += info.Size()
+			h.Bytes += info.Size()
 		}
 		return nil
 	})
+	return h
+}
+
+// Holds is what is counted.
+func (q *Quota) Holds() Holding {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Holding{Bytes: q.bytes, Files: q.files}
+}
+
+// SetHolds says what there is: another quota has counted changes of the same
+// folder. No guest may be running.
+func (q *Quota) SetHolds(h Holding) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes, q.files = max(0, h.Bytes), max(0, h.Files)
 }
 
 // Reset sets other limits and forgets what was hit, denied and written; what is
@@ -134,11 +156,11 @@ func (q *Quota) Written() Written {
 	return q.writes
 }
 
-// Used is what the file system holds: bytes, and files with folders and links.
-func (q *Quota) Used() (bytes, files int64) {
+// Drop counts out what was removed by other means than a file system of q.
+func (q *Quota) Drop(h Holding) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.bytes, q.files
+	q.bytes, q.files = max(0, q.bytes-h.Bytes), max(0, q.files-h.Files)
 }
 
 // maxSample bounds what is kept of a guest's path.

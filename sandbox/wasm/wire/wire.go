@@ -49,8 +49,6 @@ type Mount struct {
 	Host     string `json:"host"`
 	Guest    string `json:"guest"` // absolute and clean
 	ReadOnly bool   `json:"readOnly"`
-	// Uncounted leaves what is in it already out of the quota.
-	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 // Setup makes a worker ready: it jails itself before it answers.
@@ -88,6 +86,8 @@ type Step struct {
 	Env    []string `json:"env"`
 	Dir    string   `json:"dir"`
 	Limits Limits   `json:"limits"`
+	// Holds is what is in the guests' / when the step starts.
+	Holds rootfs.Holding `json:"holds"`
 	// Deterministic gives the guest a clock and randomness that are the same
 	// in every run.
 	Deterministic bool `json:"deterministic,omitempty"`
@@ -126,6 +126,9 @@ type Outcome struct {
 	PeakMemory int64          `json:"peakMemory"`
 	Written    rootfs.Written `json:"written"`
 	Denied     []string       `json:"denied,omitempty"`
+	// Holds is what is in the guests' / after the step; nil where that was not
+	// told.
+	Holds *rootfs.Holding `json:"holds,omitempty"`
 	// Module is the SHA-256 of the module that ran.
 	Module string `json:"module,omitempty"`
 	// Used says that something runs on, so that the worker must be ended.

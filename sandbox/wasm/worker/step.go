@@ -44,6 +44,7 @@ type run struct {
 // step runs one program to its end.
 func (w *worker) step(s wire.Step) wire.Outcome {
 	w.quota.Reset(s.Limits.Disk)
+	w.quota.SetHolds(s.Holds)
 	r := &run{w: w, step: s, memory: &memory{limit: s.Limits.Memory}}
 	before := cpuTime()
 	out := r.first()
@@ -51,6 +52,8 @@ func (w *worker) step(s wire.Step) wire.Outcome {
 	out.PeakMemory = r.memory.peak.Load()
 	out.Written = w.quota.Written()
 	out.Denied = w.quota.Denied()
+	holds := w.quota.Holds()
+	out.Holds = &holds
 	out.Used = !r.settled()
 	if out.Exit != 0 && out.Limit == "" {
 		// A limit is the reason of a failure, and no more than a refusal of a

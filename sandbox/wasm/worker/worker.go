@@ -163,11 +163,6 @@ func (w *worker) openMounts(rules *jail.Rules) error {
 			rules.ReadOnly = append(rules.ReadOnly, m.Host)
 		} else {
 			rules.ReadWrite = append(rules.ReadWrite, m.Host)
-			if !m.Uncounted {
-				if err := w.quota.Count(root); err != nil {
-					return fmt.Errorf("count what is in guests' %s: %w", m.Guest, err)
-				}
-			}
 		}
 		w.mounts = append(w.mounts, mount{m.Guest, rootfs.New(root, w.quota, m.ReadOnly)})
 	}
