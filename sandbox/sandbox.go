@@ -83,6 +83,10 @@ type Container struct {
 	Options  string
 	Username string
 	Password string
+
+	// Entrypoint and Command replace the image's own where they are not empty.
+	// They are for services: a job's container runs what its steps say.
+	Entrypoint, Command []string
 }
 
 // Service is one entry of `services:`; Name is its key, and its host name.

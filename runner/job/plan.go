@@ -243,6 +243,7 @@ func (j *jobRun) evalContainer(in *workflow.Container, key string) (*sandbox.Con
 	}
 	one := func(text string) string { return texts([]string{text})[0] }
 	out.Image, out.Options = one(in.Image), one(in.Options)
+	out.Entrypoint, out.Command = splitArguments(one(in.Entrypoint)), splitArguments(one(in.Command))
 	out.Ports, out.Volumes = texts(in.Ports), texts(in.Volumes)
 	if in.Credentials != nil {
 		c = j.withEnv(key + ".credentials")
@@ -271,6 +272,7 @@ func (j *jobRun) withEnv(key string) *expr.Context {
 func literalContainer(in *workflow.Container) *sandbox.Container {
 	out := &sandbox.Container{
 		Image: in.Image, Ports: in.Ports, Volumes: in.Volumes, Options: in.Options, Env: map[string]string{},
+		Entrypoint: splitArguments(in.Entrypoint), Command: splitArguments(in.Command),
 	}
 	if in.Credentials != nil {
 		out.Username, out.Password = in.Credentials.Username, in.Credentials.Password

@@ -188,11 +188,13 @@ func TestServices(t *testing.T) {
 		{Name: "web", Container: sandbox.Container{Image: web, Ports: []string{"8080"},
 			Options: "--health-cmd 'wget -q -O /dev/null http://127.0.0.1:8080/' --health-interval 200ms --health-retries 50 --network-alias www"}},
 		{Name: "plain", Container: sandbox.Container{Image: web, Env: map[string]string{"A": "b"}}},
+		{Name: "command", Container: sandbox.Container{Image: web, Command: []string{"httpd", "-f", "-p", "8080", "-h", "/www"}, Options: "--entrypoint /bin/false",
+			Entrypoint: []string{"busybox"}}},
 		{Name: "left-out"},
 	}
 	s := open(t, p, spec)
 	contains(t, "log", log.String(), "Service web is healthy")
-	for _, name := range []string{"web", "www", "plain"} {
+	for _, name := range []string{"web", "www", "plain", "command"} {
 		same(t, name, sh(t, s, "for i in 1 2 3 4 5; do wget -q -O - http://"+name+":8080/ && exit; sleep 0.2; done"), "it works")
 	}
 	port := s.Info().ServiceInfo["web"].Ports["8080"]

@@ -64,6 +64,15 @@ func clean(part string) bool {
 	return part != "" && part != "." && part != ".." && part != tempName && !strings.ContainsAny(part, "/\\\x00")
 }
 
+// toolCache is RUNNER_TOOL_CACHE: where only root could make the usual folder, it
+// is beside the workspace.
+func (j *job) toolCache() string {
+	if j.main.fixedUser {
+		return workRoot + "/_tool" // which no owner of a repository is called, either
+	}
+	return toolCache
+}
+
 // setUp gives the container to the job.
 func (j *job) setUp(ctx context.Context, o *opening) error {
 	workspace, owner := workspaceOf(j.spec.Repository)
@@ -78,7 +87,7 @@ func (j *job) setUp(ctx context.Context, o *opening) error {
 		Arch:         first(j.image.Architecture, o.arch),
 		Workspace:    session.Workspace,
 		Temp:         session.Temp,
-		ToolCache:    toolCache,
+		ToolCache:    j.toolCache(),
 		Home:         session.Home,
 		Name:         j.main.stream.Hello().Hostname,
 		Details:      j.details(o, session.UID, session.GID),

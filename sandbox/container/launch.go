@@ -47,8 +47,10 @@ type running struct {
 	limits   container.Resources
 	// workspaceOwner is the folder below workRoot that holds the workspace.
 	workspaceOwner string
-	attached       *attached
-	stream         *stream.Client
+	// fixedUser says that the helper runs as the steps' user itself.
+	fixedUser bool
+	attached  *attached
+	stream    *stream.Client
 }
 
 // hello is how long a helper may take to say hello once its container has started.
@@ -99,6 +101,11 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 			return nil, err
 		}
 	}
+	if r.fixedUser = l.fixedUser() != ""; r.fixedUser {
+		if err := p.openWorkRoot(ctx, r.id); err != nil {
+			return nil, err
+		}
+	}
 	if err := awaited(ctx, l.networkReady); err != nil {
 		return nil, err
 	}
@@ -123,7 +130,7 @@ func (l place) request(helper string, args []string) client.ContainerCreateOptio
 	// The helper needs root to hand out users; a step gets the image's user, or
 	// the one of --user, from it. Variables go by the stream as well: what the
 	// engine shows of a container holds none of them.
-	config.User = "0:0"
+	config.User = first(l.fixedUser(), "0:0")
 	config.Env = nil
 	config.WorkingDir = "/"
 	config.OpenStdin, config.StdinOnce = true, true

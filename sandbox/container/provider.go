@@ -160,6 +160,9 @@ func (p *Provider) plan(spec sandbox.Spec) (*opening, error) {
 	if o.wish.name == "" {
 		return nil, errNoImage
 	}
+	if c := spec.Container; c != nil && len(c.Entrypoint)+len(c.Command) > 0 {
+		spec.Log("container: entrypoint and command are left out: the first process of a job's container is the runner's")
+	}
 	var lines []string
 	var err error
 	if o.settings, lines, err = p.wished(spec.Container, anywhere); err != nil {
@@ -255,11 +258,15 @@ func (o *opening) setup(workspace string) stream.Setup {
 		k, v, _ := strings.Cut(pair, "=")
 		env[k] = v
 	}
-	return stream.Setup{
+	s := stream.Setup{
 		Workspace: workspace,
 		Temp:      workRoot + "/" + tempName,
-		Folders:   []string{toolCache},
+		Folders:   []string{o.job.toolCache()},
 		User:      o.user(),
 		Env:       env,
 	}
+	if o.job.main.fixedUser {
+		s.User = "" // it is that user already
+	}
+	return s
 }

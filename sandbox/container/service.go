@@ -48,6 +48,12 @@ func (o *opening) planServices() error {
 		if set.network == "none" && o.settings.network != "none" {
 			return fmt.Errorf("service %s: option --network none is refused: nobody could reach it", s.Name)
 		}
+		if len(s.Entrypoint) > 0 {
+			set.config.Entrypoint = s.Entrypoint
+		}
+		if len(s.Command) > 0 {
+			set.config.Cmd = s.Command
+		}
 		set.aliases = append(set.aliases, s.Name)
 		o.services = append(o.services, &service{name: s.Name, settings: set,
 			wish: imageWish{name: s.Image, platform: set.platform, username: s.Username, password: s.Password}})

@@ -1,0 +1,66 @@
+package container
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/client"
+)
+
+// A container that may not change users or owners, since its capabilities were
+// taken away, starts as its steps' user at once: the helper has nothing to hand
+// out then. Only the folder of the workspace has to be made ready from outside.
+
+// handingOut are the capabilities that the helper hands out users with.
+var handingOut = []string{"CHOWN", "SETUID", "SETGID"}
+
+// fixedUser is whom the helper itself has to run as; "" is root.
+func (l place) fixedUser() string {
+	user := l.settings.config.User
+	if user == "" && l.image.Config != nil {
+		user = l.image.Config.User
+	}
+	name, _, _ := strings.Cut(user, ":")
+	if l.from != "" || name == "" || name == "root" || name == "0" || !l.settings.lacks(handingOut) {
+		return ""
+	}
+	return user
+}
+
+// lacks reports whether one of some capabilities is taken away.
+func (s *settings) lacks(capabilities []string) bool {
+	if s.host.Privileged {
+		return false
+	}
+	has := func(list []string, name string) bool {
+		return slices.ContainsFunc(list, func(c string) bool {
+			return strings.EqualFold(strings.TrimPrefix(strings.ToUpper(c), "CAP_"), name)
+		})
+	}
+	return slices.ContainsFunc(capabilities, func(c string) bool {
+		taken := has(s.host.CapDrop, c) || has(s.host.CapDrop, "ALL")
+		return taken && !has(s.host.CapAdd, c) && !has(s.host.CapAdd, "ALL")
+	})
+}
+
+// openWorkRoot lets every user of a container that has not started yet make
+// folders in workRoot.
+func (p *Provider) openWorkRoot(ctx context.Context, id string) error {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	err := errors.Join(
+		w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(workRoot, "/") + "/", Typeflag: tar.TypeDir, Mode: 0o777}),
+		w.Close())
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", workRoot, err)
+	}
+	if _, err := p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+		return p.engine.sentence(ctx, "prepare "+workRoot+" of the container", err)
+	}
+	return nil
+}
