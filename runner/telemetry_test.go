@@ -63,12 +63,12 @@ func newWatchedRunner(t *testing.T, s *giteatest.Server, name string, e engineFu
 	if change != nil {
 		change(&cfg)
 	}
-	stop := newShutdown(t.Context(), nil, 0, slog.New(slog.DiscardHandler))
+	stop := newShutdown(t.Context(), nil, nil, 0, slog.New(slog.DiscardHandler))
 	t.Cleanup(stop.end)
 	tel := newTelemetry(&cfg, providers, in, s.Client())
 	tel.id, tel.name, tel.instance = name+"-uuid", name, s.URL()
 	w.h = &handler{
-		cfg: &cfg, engine: e, client: w.client, in: in, log: slog.New(slog.NewTextHandler(&w.log, nil)), stop: stop,
+		cfg: func() *config.Config { return &cfg }, engine: e, client: w.client, in: in, log: slog.New(slog.NewTextHandler(&w.log, nil)), stop: stop,
 		failed: func(err error) { t.Error(err) }, telemetry: tel, http: s.Client(), instance: s.URL(),
 	}
 	return w

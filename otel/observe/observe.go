@@ -190,6 +190,14 @@ func Start(ctx context.Context, p Phase, attrs ...attribute.KeyValue) (_ context
 	}
 }
 
+// Done tells of a phase that has ended already: it began at began and took d.
+func Done(ctx context.Context, p Phase, began time.Time, d time.Duration) {
+	if m := From(ctx).Meter; m != nil {
+		m.Phase(ctx, p, d)
+	}
+	Since(ctx, p.String(), began, began.Add(d))
+}
+
 // Looked counts one look into a cache.
 func Looked(ctx context.Context, c Cache, hit bool) {
 	if m := From(ctx).Meter; m != nil {

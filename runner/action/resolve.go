@@ -9,6 +9,10 @@ import (
 	"io/fs"
 	"net/url"
 	"strings"
+
+	"otelrunner/otel/observe"
+
+	"go.opentelemetry.io/otel/attribute"
 )
 
 // treeKey is what a job asks a server for once: a repository and a ref.
@@ -63,7 +67,12 @@ func (j *Job) loadTree(ctx context.Context, ref Reference) (*resolvedTree, error
 	}
 	defer j.fetcher.slots.Release(1)
 	l := &loader{job: j, ref: ref, repo: j.fetcher.remote(ref, j.options)}
+	ctx, end := observe.Span(ctx, "fetch action", attribute.String("otelrunner.action", ref.String()))
 	t, err := l.load(ctx)
+	end(err)
+	if t != nil {
+		observe.Looked(ctx, observe.CacheAction, t.cached)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
@@ -85,7 +94,9 @@ func (l *loader) load(ctx context.Context) (*resolvedTree, error) {
 		}
 		return l.fetch(ctx, sha, nil)
 	}
-	adv, err := l.repo.advertise(ctx)
+	resolving, resolved := observe.Call(ctx, "resolve ref")
+	adv, err := l.repo.advertise(resolving)
+	resolved(err)
 	if err != nil {
 		return nil, l.explain(err, true)
 	}

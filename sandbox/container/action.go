@@ -13,6 +13,8 @@ import (
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
+	"go.opentelemetry.io/otel/attribute"
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/stream"
 )
@@ -192,7 +194,10 @@ func (j *job) PrepareImage(ctx context.Context, s sandbox.ImageSource, log func(
 
 func (j *job) actionImage(ctx context.Context, s sandbox.ImageSource, log func(string)) (image.InspectResponse, error) {
 	if s.Build != nil {
-		return j.build(ctx, s.Build, log)
+		ctx, end := observe.Start(ctx, observe.ImageBuild, attribute.String("otelrunner.dockerfile", s.Build.Dockerfile))
+		img, err := j.build(ctx, s.Build, log)
+		end(err)
+		return img, err
 	}
 	wish := imageWish{name: s.Name}
 	if job := j.spec.Container; job != nil && job.Username != "" && sameRegistry(s.Name, first(job.Image, j.spec.Image)) {

@@ -18,6 +18,10 @@ import (
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"otelrunner/otel/observe"
 )
 
 // An imageWish is an image that a job needs.
@@ -39,6 +43,7 @@ func (p *Provider) ensure(ctx context.Context, w imageWish, log func(string)) (i
 	if p.options.Pull != PullAlways || digested {
 		found, err := p.engine.ImageInspect(ctx, ref.String())
 		if err == nil && fits(found.InspectResponse, w.platform) {
+			observe.Looked(ctx, observe.CacheImage, true)
 			return found.InspectResponse, nil
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
@@ -48,6 +53,7 @@ func (p *Provider) ensure(ctx context.Context, w imageWish, log func(string)) (i
 			return image.InspectResponse{}, fmt.Errorf("image %s is not on this machine, and container.pull is never: the operator has to pull it, or to set container.pull to %s", w.name, PullMissing)
 		}
 	}
+	observe.Looked(ctx, observe.CacheImage, false)
 	if err := p.pull(ctx, ref, w, log); err != nil {
 		return image.InspectResponse{}, err
 	}
@@ -67,7 +73,9 @@ func fits(found image.InspectResponse, platform string) bool {
 }
 
 // pull pulls an image and tells how it goes.
-func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, log func(string)) error {
+func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, log func(string)) (err error) {
+	ctx, end := observe.Start(ctx, observe.ImagePull, semconv.ContainerImageName(w.name))
+	defer func() { end(err) }()
 	auth, err := p.credentials(ref, w)
 	if err != nil {
 		return err
@@ -89,6 +97,7 @@ func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, l
 	}
 	defer func() { _ = stream.Close() }()
 	progress := newPullProgress(w.name, log, time.Now)
+	defer func() { progress.spans(ctx) }()
 	for m, err := range stream.JSONMessages(ctx) {
 		if err == nil && m.Error != nil {
 			err = m.Error
@@ -214,6 +223,16 @@ type pullProgress struct {
 type layer struct {
 	current, total int64
 	done           bool
+	began, ended   time.Time
+}
+
+// spans tells how long each layer took that was not there yet.
+func (p *pullProgress) spans(ctx context.Context) {
+	for id, l := range p.layers {
+		if l.done && l.ended.After(l.began) {
+			observe.Since(ctx, "layer "+id, l.began, l.ended, attribute.Int64("otelrunner.layer.bytes", l.total))
+		}
+	}
 }
 
 func newPullProgress(name string, log func(string), now func() time.Time) *pullProgress {
@@ -226,7 +245,7 @@ func (p *pullProgress) message(m jsonstream.Message) {
 	}
 	l := p.layers[m.ID]
 	if l == nil {
-		l = &layer{}
+		l = &layer{began: p.now()}
 		p.layers[m.ID] = l
 	}
 	switch m.Status {
@@ -235,7 +254,7 @@ func (p *pullProgress) message(m jsonstream.Message) {
 			l.current, l.total = m.Progress.Current, m.Progress.Total
 		}
 	case "Pull complete", "Already exists":
-		l.current, l.done = l.total, true
+		l.current, l.done, l.ended = l.total, true, p.now()
 	}
 	if p.now().Sub(p.last) < pullEvery {
 		return

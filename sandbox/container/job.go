@@ -13,6 +13,7 @@ import (
 
 	"github.com/moby/moby/api/types/image"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
 )
 
@@ -169,7 +170,9 @@ func (j *job) Retire() { _ = j.main.hangUp() } // a stream that is broken has en
 
 // Close removes the containers, at once, and then the network. What resists is
 // left to the next Sweep.
-func (j *job) Close(ctx context.Context) error {
+func (j *job) Close(ctx context.Context) (err error) {
+	ctx, end := observe.Start(ctx, observe.ContainerRemove)
+	defer func() { end(err) }()
 	j.ending.Wait()
 	j.mu.Lock()
 	var places []*running

@@ -13,7 +13,10 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox/stream"
 )
 
@@ -81,7 +84,9 @@ func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
 }
 
 func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
-	id, err := p.engine.createIn(ctx, l.networkReady, l.request(volume, p.options.HelperArgs))
+	creating, created := observe.Start(ctx, observe.ContainerCreate, imageAttribute(l.image))
+	id, err := p.engine.createIn(creating, l.networkReady, l.request(volume, p.options.HelperArgs))
+	created(err)
 	if err != nil {
 		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
 	}
@@ -109,6 +114,8 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 	if err := awaited(ctx, l.networkReady); err != nil {
 		return nil, err
 	}
+	ctx, started := observe.Start(ctx, observe.ContainerStart, imageAttribute(l.image))
+	defer func() { started(err) }()
 	if _, err := p.engine.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
 		return nil, p.engine.sentence(ctx, "start the container of image "+imageName(l.image), err)
 	}
@@ -179,6 +186,11 @@ func (l place) endpoint() *network.NetworkingConfig {
 // ownNetwork reports whether a mode is a network in which names are found.
 func ownNetwork(mode string) bool {
 	return mode != "" && mode != "none" && mode != "host" && mode != "bridge" && mode != "default" && !strings.HasPrefix(mode, "container:")
+}
+
+// imageAttribute names an image on a span.
+func imageAttribute(i image.InspectResponse) attribute.KeyValue {
+	return semconv.ContainerImageName(imageName(i))
 }
 
 func imageName(i image.InspectResponse) string {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+
+	"otelrunner/otel/observe"
 )
 
 // makeNetwork makes the job's own network.
@@ -17,13 +19,15 @@ func (o *opening) makeNetwork(ctx context.Context) error {
 	return nil
 }
 
-func (p *Provider) createNetwork(ctx context.Context, name string, labels map[string]string) error {
+func (p *Provider) createNetwork(ctx context.Context, name string, labels map[string]string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	ctx, end := observe.Start(ctx, observe.NetworkCreate)
+	defer func() { end(err) }()
 	making, cancel := making(ctx)
 	defer cancel()
-	_, err := p.engine.NetworkCreate(making, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
+	_, err = p.engine.NetworkCreate(making, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
 	if err != nil {
 		return p.engine.sentence(ctx, "create the job's network", err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/moby/moby/api/types/image"
 	"golang.org/x/sync/errgroup"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/stream"
 )
@@ -124,7 +125,10 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 			p.options.Log.ErrorContext(ctx, "remove what a job's container sandbox had made before it failed", "job", spec.ID, "error", cerr)
 		}
 	}()
-	if o.arch, err = p.engine.reach(ctx, spec.Log); err != nil {
+	reaching, reached := observe.Start(ctx, observe.ContainerReach)
+	o.arch, err = p.engine.reach(reaching, spec.Log)
+	reached(err)
+	if err != nil {
 		return nil, err
 	}
 	o.job.arch = o.arch

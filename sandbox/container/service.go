@@ -14,7 +14,11 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"golang.org/x/sync/errgroup"
+
+	"otelrunner/otel/observe"
 )
 
 // service is one service of a job.
@@ -66,10 +70,12 @@ func (o *opening) planServices() error {
 
 // makeServices pulls, makes and starts all services at once, and waits until
 // those with a health check are healthy.
-func (o *opening) makeServices(ctx context.Context) error {
+func (o *opening) makeServices(ctx context.Context) (err error) {
 	if len(o.services) == 0 {
 		return nil
 	}
+	ctx, end := observe.Start(ctx, observe.ServicesStart, attribute.Int("otelrunner.services", len(o.services)))
+	defer func() { end(err) }()
 	if err := o.each(ctx, o.createService); err != nil {
 		return err
 	}
@@ -192,8 +198,10 @@ func (p *Provider) watchHealth(ctx context.Context, job string, services []*serv
 	return h
 }
 
-func (h *healthWatch) wait(ctx context.Context, o *opening) error {
+func (h *healthWatch) wait(ctx context.Context, o *opening) (err error) {
 	start := time.Now()
+	ctx, end := observe.Start(ctx, observe.ServiceHealth)
+	defer func() { end(err) }()
 	late := time.NewTimer(o.p.options.HealthTimeout)
 	defer late.Stop()
 	for len(h.left) > 0 {
@@ -223,6 +231,7 @@ func (h *healthWatch) message(ctx context.Context, o *opening, m events.Message,
 	switch m.Action {
 	case events.ActionHealthStatusHealthy:
 		delete(h.left, m.Actor.ID)
+		observe.Since(ctx, "service "+s.name+" becomes healthy", start, time.Now(), semconv.ContainerImageName(s.wish.name))
 		o.spec.Log(fmt.Sprintf("Service %s is healthy after %v", s.name, time.Since(start).Round(10*time.Millisecond)))
 	case events.ActionHealthStatusUnhealthy:
 		return fmt.Errorf("service %s is unhealthy: its health check failed%s%s", s.name, o.p.healthOutput(ctx, s.id), o.p.logTail(ctx, s.id))

@@ -13,8 +13,10 @@ import (
 	"sync"
 
 	wsys "github.com/tetratelabs/wazero/sys"
+	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sync/singleflight"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox/wasm/module"
 	"otelrunner/sandbox/wasm/wire"
 	"otelrunner/sandbox/wasm/worker"
@@ -60,7 +62,7 @@ func sumOf(data []byte) string {
 // ensure checks a module and has it compiled, unless it was before; compiling,
 // which may be nil, is called where it was not. The verdict's Error is a sentence;
 // err is the runner's own trouble.
-func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling func()) (wire.Verdict, error) {
+func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling func()) (_ wire.Verdict, err error) {
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
 		err = info.Runnable(worker.Functions())
@@ -71,8 +73,12 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 	sum := sumOf(data)
 	prepared := info.Clamp(data, l.TableElements)
 	hash := sumOf(prepared)
+	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
+	defer func() { loaded(err) }()
 	_, err, _ = c.flight.Do(hash, func() (any, error) {
-		if c.valid(hash) {
+		hit := c.valid(hash)
+		observe.Looked(ctx, observe.CacheWASM, hit)
+		if hit {
 			return nil, nil
 		}
 		if compiling != nil {

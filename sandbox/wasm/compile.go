@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox/wasm/rootfs"
 	"otelrunner/sandbox/wasm/wire"
 	"otelrunner/sandbox/wasm/worker"
@@ -18,7 +21,9 @@ const compileMemory = 3 << 30
 // compile compiles a module in a process of its own, which can write to one
 // folder and nothing else. Its error is a *refusedError where the module is the
 // reason.
-func (p *Provider) compile(ctx context.Context, data []byte, to string) error {
+func (p *Provider) compile(ctx context.Context, data []byte, to string) (err error) {
+	ctx, end := observe.Start(ctx, observe.WASMCompile, attribute.Int("otelrunner.module.bytes", len(data)))
+	defer func() { end(err) }()
 	w, err := p.start(ctx, wire.Setup{Cache: to, Compile: true})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox/wasm/wire"
 )
 
@@ -32,7 +33,9 @@ const startTime = 30 * time.Second
 
 // start starts a worker and waits until it is ready. Its environment is empty, and
 // nothing but three pipes is passed.
-func (p *Provider) start(ctx context.Context, setup wire.Setup) (*process, error) {
+func (p *Provider) start(ctx context.Context, setup wire.Setup) (_ *process, err error) {
+	ctx, end := observe.Start(ctx, observe.WASMWorkerStart)
+	defer func() { end(err) }()
 	setup.Secure = p.options.Secure
 	stdin, toWorker, err := os.Pipe()
 	if err != nil {

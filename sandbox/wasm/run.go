@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/wasm/rootfs"
 	"otelrunner/sandbox/wasm/wire"
@@ -83,7 +84,12 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 		box: b, w: b.slot.worker, command: c, limits: limits, ctx: ctx, started: b.slot.worker.cpu(),
 		finished: make(chan struct{}),
 	}
+	began := time.Now()
+	running, ran := observe.Start(ctx, observe.WASMRun)
+	x.ctx = running
 	out, err := x.run(step)
+	tellInstantiate(running, began, out)
+	ran(err)
 	result.ExitCode = out.Exit
 	result.Usage = sandbox.Usage{CPU: out.CPU, PeakMemory: out.PeakMemory}
 	if out.Used || err != nil {
@@ -93,6 +99,14 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	trapped(out, c)
 	result.Details = b.report(out, step, asks)
 	return err
+}
+
+// tellInstantiate tells how long the worker says that it took to make the module
+// ready to run. It is the worker's word: no more is believed than can be.
+func tellInstantiate(ctx context.Context, began time.Time, out wire.Outcome) {
+	if d := out.Instantiate; d > 0 && d <= time.Since(began) {
+		observe.Done(ctx, observe.WASMInstantiate, began, d)
+	}
 }
 
 // recount takes over what a step has left in the job's folder. A worker that was

@@ -122,10 +122,11 @@ type Outcome struct {
 	Limit     string `json:"limit,omitempty"`
 	LimitText string `json:"limitText,omitempty"`
 
-	CPU        time.Duration  `json:"cpu"`
-	PeakMemory int64          `json:"peakMemory"`
-	Written    rootfs.Written `json:"written"`
-	Denied     []string       `json:"denied,omitempty"`
+	CPU         time.Duration  `json:"cpu"`
+	Instantiate time.Duration  `json:"instantiate,omitempty"` // of the program, before it began to run
+	PeakMemory  int64          `json:"peakMemory"`
+	Written     rootfs.Written `json:"written"`
+	Denied      []string       `json:"denied,omitempty"`
 	// Holds is what is in the guests' / after the step; nil where that was not
 	// told.
 	Holds *rootfs.Holding `json:"holds,omitempty"`

@@ -39,6 +39,8 @@ type run struct {
 	step    wire.Step
 	memory  *memory
 	running atomic.Int32 // instances other than the first
+
+	instantiated atomic.Int64 // nanoseconds that the first one took to begin
 }
 
 // step runs one program to its end.
@@ -49,6 +51,7 @@ func (w *worker) step(s wire.Step) wire.Outcome {
 	before := cpuTime()
 	out := r.first()
 	out.CPU = cpuTime() - before
+	out.Instantiate = time.Duration(r.instantiated.Load())
 	out.PeakMemory = r.memory.peak.Load()
 	out.Written = w.quota.Written()
 	out.Denied = w.quota.Denied()
@@ -202,8 +205,13 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 	} else {
 		config = config.WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep()
 	}
-	mod, err := i.run.w.runtime.InstantiateModule(ctx, m.compiled, config)
+	began := time.Now()
+	mod, err := i.run.w.runtime.InstantiateModule(ctx, m.compiled, config.WithStartFunctions())
+	i.run.instantiated.CompareAndSwap(0, int64(time.Since(began)))
 	if mod != nil {
+		if start := mod.ExportedFunction("_start"); start != nil && err == nil {
+			_, err = start.Call(ctx)
+		}
 		_ = mod.Close(ctx)
 	}
 	var exit *sys.ExitError
