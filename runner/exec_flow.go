@@ -152,7 +152,7 @@ func (x *execution) decide(j *flowJob) (run bool, why string, err error) {
 	}
 	if c.Success = func() bool { return true }; !success() {
 		if run, err := expr.Condition(j.If, c); run && err == nil {
-			return false, "needs " + enumerate(unsuccessful(j.needs)), nil
+			return false, "of its needs, " + enumerate(unsuccessful(j.needs)), nil
 		}
 	}
 	return false, "its condition does not hold: " + strings.TrimSpace(j.If), nil

@@ -129,7 +129,7 @@ func TestExecResults(t *testing.T) {
 		{"continue-on-error", job("    continue-on-error: true\n    steps: [{run: exit 3}]"), "", 0, nil, nil},
 		{"skipped by if", job("    if: false\n    steps: [{run: echo never}]"), "", 0, []string{"- a: skipped: its condition does not hold: false"}, nil},
 		{"needs of a failed job", job("    steps: [{run: exit 1}]\n  b:\n    needs: a\n    runs-on: linux\n    steps: [{run: echo never-run}]"), "", 1,
-			[]string{"- b: skipped: needs a failed", "- b  skipped    needs a failed"}, []string{"│ never-run"}},
+			[]string{"- b: skipped: of its needs, a failed", "- b  skipped    of its needs, a failed"}, []string{"│ never-run"}},
 		{"fail-fast", job("    strategy: {matrix: {n: [1, 2]}}\n    steps: [{run: 'echo n${{ matrix.n }}; exit 1'}]"), "", 1,
 			[]string{"│ n1", "■ a (2)  cancelled"}, []string{"│ n2"}},
 		{"no fail-fast", job("    strategy: {fail-fast: false, matrix: {n: [1, 2]}}\n    steps: [{run: 'echo n${{ matrix.n }}; exit 1'}]"), "", 1,

@@ -181,7 +181,7 @@ func (j *jobRun) whySkipped() string {
 			list = append(list, id+verb)
 		}
 	}
-	return "needs " + strings.Join(list, ", ")
+	return "of its needs, " + strings.Join(list, ", ")
 }
 
 func (j *jobRun) tellSetUp(err error) {
