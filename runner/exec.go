@@ -103,7 +103,10 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	defer stop.end()
 	engine := o.seams.engine
 	if engine == nil {
-		docker := newContainers(o.Config, "", labels, slog.New(o.Log))
+		name := newExecName(o.Config, slog.New(o.Log))
+		defer name.end()
+		docker := newContainers(o.Config, name.name, labels, slog.New(o.Log))
+		docker.keeps = false // a run is short
 		defer docker.close()
 		wasms := newWasms(o.Config, nil, o.seams.wasm, slog.New(o.Log))
 		defer wasms.close()
@@ -113,7 +116,7 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 		if o.seams.onWasm != nil {
 			inWasm = o.seams.onWasm(wasms)
 		}
-		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, docker, inWasm, modules); err != nil {
+		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, tidying{docker, name}, inWasm, modules); err != nil {
 			return task.Failure, err
 		}
 	}

@@ -122,6 +122,19 @@ func suiteLabels(t *testing.T) label.List {
 // it.
 func makeSuiteImage(t *testing.T) map[string]bool {
 	t.Helper()
+	engine := testEngine(t)
+	files, there := suiteFiles(t)
+	importSuite(t, engine, suiteImage, files, "ENV PATH=/usr/bin")
+	importSuite(t, engine, sleepImage, map[string]string{
+		"usr/bin/sleep": files["usr/bin/sleep"], "usr/bin/true": files["usr/bin/true"], "usr/bin/sh": files["usr/bin/sh"],
+	}, "ENV PATH=/usr/bin", `CMD ["sleep", "600"]`)
+	t.Cleanup(func() { removeActions(t, engine) })
+	return there
+}
+
+// testEngine is the container engine to test with.
+func testEngine(t *testing.T) *client.Client {
+	t.Helper()
 	engine, err := client.New(client.FromEnv)
 	if err == nil {
 		_, err = engine.Ping(t.Context(), client.PingOptions{})
@@ -130,16 +143,10 @@ func makeSuiteImage(t *testing.T) map[string]bool {
 		if os.Getenv(mustHaveDocker) != "" {
 			t.Fatalf("no container engine to test with: %v", err)
 		}
-		t.Skipf("SKIP suite in containers: no container engine to test with: %v", err)
+		t.Skipf("SKIP: no container engine to test with: %v", err)
 	}
 	t.Cleanup(func() { _ = engine.Close() })
-	files, there := suiteFiles(t)
-	importSuite(t, engine, suiteImage, files, "ENV PATH=/usr/bin")
-	importSuite(t, engine, sleepImage, map[string]string{
-		"usr/bin/sleep": files["usr/bin/sleep"], "usr/bin/true": files["usr/bin/true"], "usr/bin/sh": files["usr/bin/sh"],
-	}, "ENV PATH=/usr/bin", `CMD ["sleep", "600"]`)
-	t.Cleanup(func() { removeActions(t, engine) })
-	return there
+	return engine
 }
 
 func importSuite(t *testing.T, engine *client.Client, name string, files map[string]string, changes ...string) {
