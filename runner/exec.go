@@ -60,6 +60,11 @@ type ExecOptions struct {
 	Color   bool
 	Verbose bool
 
+	// Trace ends the output with what took how long; TraceOut is a file that
+	// takes the same as OTLP in its JSON form, "" is none.
+	Trace    bool
+	TraceOut string
+
 	// Stops cancels the run; a second one kills what runs.
 	Stops <-chan struct{}
 
@@ -101,6 +106,10 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	}
 	stop := newShutdown(ctx, o.Stops, nil, 0, slog.New(slog.DiscardHandler))
 	defer stop.end()
+	tracing, err := newExecTrace(stop.jobs, &o)
+	if err != nil {
+		return task.Failure, err
+	}
 	engine := o.seams.engine
 	if engine == nil {
 		name := newExecName(o.Config, slog.New(o.Log))
@@ -122,9 +131,10 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	}
 	x := &execution{
 		ExecOptions: o, plan: plan, engine: engine, stop: stop, labels: labels,
-		screen: newScreen(o.Out, o.Color, o.Verbose), ended: make(chan legEnd),
+		screen: newScreen(o.Out, o.Color, o.Verbose), ended: make(chan legEnd), trace: tracing,
 	}
-	return x.run(), nil
+	result := x.run()
+	return result, tracing.end(&o, x.screen, result)
 }
 
 // execEngine is the engine of Serve, with workspaces that begin as a copy.

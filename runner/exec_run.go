@@ -23,6 +23,7 @@ type execution struct {
 	tasks   int64
 	running int
 	ended   chan legEnd
+	trace   *execTrace
 	totals  []jobTotal
 }
 
@@ -317,7 +318,9 @@ func (x *execution) start(l *leg) {
 			}
 			close(cancel)
 		}()
-		result := x.engine.Run(x.stop.jobs, cancel, t, sink)
+		seen := x.trace.telemetry.begin(x.trace.ctx, t, sink.masker)
+		result := x.engine.Run(seen.ctx, cancel, t, sink)
+		seen.end()
 		close(over)
 		<-watched
 		if sink.watch != nil {

@@ -291,7 +291,7 @@ func (s *service) poll(stop *shutdown, l *live, caps gitea.Capabilities, docker 
 		cfg: l.config.Load, engine: l, client: s.client, in: s.in, log: s.log, stop: stop,
 		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
 		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
-		begun: fetcher.take, broken: l.admission.broken, copies: s.copies,
+		begun: fetcher.take, broken: l.admission.broken, copies: s.copies, telemetry: s.telemetry(),
 	}
 	woken, end, err := s.serveWake(stop.fetching, l.names)
 	if err != nil {

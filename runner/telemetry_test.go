@@ -229,6 +229,9 @@ func TestJobSpan(t *testing.T) {
 				t.Errorf("%s is not below the job", name)
 			}
 		}
+		if state := span.SpanContext().TraceState().Get("otelrunner"); state != span.Parent().SpanID().String() {
+			t.Errorf("the trace's state names the root %q", state)
+		}
 		queue := w.span(t, "queue")
 		if d := queue.EndTime().Sub(queue.StartTime()); d < 90*time.Second || d > 92*time.Second {
 			t.Errorf("the job has waited for %v, want 90 s", d)

@@ -41,6 +41,8 @@ func (p *program) execCommand() *cli.Command {
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "run up to `N` jobs at the same time; each line of the log then begins with its job's name"},
 			&cli.StringFlag{Name: "workdir", Usage: "let the jobs work on a copy of `FOLDER` instead"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each step's script, shell and environment, too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "trace", Usage: "end with what took how long: the job's spans, with no backend", DisableDefaultText: true},
+			&cli.StringFlag{Name: "trace-out", Usage: "write the spans to `FILE`, as OTLP in its JSON form"},
 			&cli.BoolFlag{Name: "checkout", Usage: "begin with empty workspaces and run the workflow's checkout steps", DisableDefaultText: true},
 		},
 		Action: p.exec,
@@ -61,7 +63,7 @@ func (p *program) exec(c *cli.Context) error {
 	o := runner.ExecOptions{
 		Config: &cfg.Config, Version: programVersion(), Environ: p.environ, Log: p.logHandler(cfg.Log),
 		File: c.Args().First(), Dir: ".", Job: c.String("job"), EventName: c.String("event-name"),
-		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Out: p.stdout, Color: p.colors(),
+		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Trace: c.Bool("trace"), TraceOut: c.String("trace-out"), Out: p.stdout, Color: p.colors(),
 	}
 	if dir := c.String("workdir"); dir != "" {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {

@@ -1,0 +1,191 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"otelrunner/otel"
+	"otelrunner/otel/observe"
+	"otelrunner/runner/task"
+
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// maxKeptSpans bounds what exec keeps of a run.
+const maxKeptSpans = 100_000
+
+// execTrace is the trace of one run of Exec.
+type execTrace struct {
+	telemetry *telemetry
+	providers *otel.Providers
+	keeper    *otel.Keeper // nil: nobody looks at the spans here
+	root      trace.Span
+	ctx       context.Context //nolint:containedctx // the root span's
+}
+
+// newExecTrace begins the root span of a run. Spans go where the standard
+// variables or the configuration send them, and are kept where they are to be
+// shown here.
+func newExecTrace(ctx context.Context, o *ExecOptions) (*execTrace, error) {
+	x := &execTrace{}
+	options := otel.ProvidersOptions{
+		Endpoint: o.Config.Otel.Endpoint, Protocol: o.Config.Otel.Protocol, Version: o.Version, Log: slog.New(o.Log),
+	}
+	if o.Trace || o.TraceOut != "" {
+		x.keeper = otel.NewKeeper(maxKeptSpans)
+		options.Spans = x.keeper
+	}
+	var err error
+	if x.providers, err = otel.NewProviders(ctx, options); err != nil {
+		return nil, err
+	}
+	o.Log = x.providers.LogHandler(o.Log)
+	x.telemetry = newTelemetry(o.Config, x.providers, otel.Discard(), nil)
+	x.telemetry.name, x.telemetry.version = "exec", o.Version
+	x.ctx, x.root = x.providers.Tracer().Start(ctx, "RUN "+filepath.Base(o.File), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(semconv.CICDPipelineName(filepath.Base(o.File)), semconv.CICDPipelineActionNameRun))
+	return x, nil
+}
+
+// end ends the root span and shows or writes what was kept.
+func (x *execTrace) end(o *ExecOptions, s *screen, result task.Result) error {
+	observe.Ended(trace.ContextWithSpan(context.Background(), x.root), semconv.CICDPipelineResultKey, endOf(result))
+	x.root.End()
+	err := x.providers.Shutdown(context.WithoutCancel(x.ctx))
+	if err != nil {
+		slog.New(o.Log).Warn("the last telemetry could not be sent", "error", err)
+	}
+	if x.keeper == nil {
+		return nil
+	}
+	spans, lost := x.keeper.Spans()
+	if o.Trace {
+		s.waterfall(spans)
+		if lost > 0 {
+			s.printf("%d more spans were not kept\n", lost)
+		}
+	}
+	if o.TraceOut == "" {
+		return nil
+	}
+	return writeTraceFile(o.TraceOut, spans)
+}
+
+func writeTraceFile(name string, spans []sdktrace.ReadOnlySpan) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("write the trace: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return otel.WriteTraces(f, spans)
+}
+
+// endOf is a result of a whole run.
+func endOf(r task.Result) observe.End {
+	switch r {
+	case task.Success:
+		return observe.End{Result: observe.Success}
+	case task.Skipped:
+		return observe.End{Result: observe.Skip}
+	case task.Cancelled:
+		return observe.End{Result: observe.Cancellation, ErrorType: observe.TypeCancellation}
+	}
+	return observe.End{Result: observe.Failure, ErrorType: "job_failed", Text: "a job failed"}
+}
+
+// The widths of a waterfall, in characters.
+const (
+	waterfallName = 44
+	waterfallBar  = 32
+)
+
+// waterfall shows spans below each other, each with its place in the time of the
+// whole run, how long it took, and how it ended: what took so long?
+func (s *screen) waterfall(spans []sdktrace.ReadOnlySpan) {
+	children := map[trace.SpanID][]sdktrace.ReadOnlySpan{}
+	known := map[trace.SpanID]bool{}
+	for _, sp := range spans {
+		known[sp.SpanContext().SpanID()] = true
+	}
+	var first, last time.Time
+	for _, sp := range spans {
+		parent := sp.Parent().SpanID()
+		if !known[parent] {
+			parent = trace.SpanID{}
+		}
+		children[parent] = append(children[parent], sp)
+		if first.IsZero() || sp.StartTime().Before(first) {
+			first = sp.StartTime()
+		}
+		if sp.EndTime().After(last) {
+			last = sp.EndTime()
+		}
+	}
+	var show func(parent trace.SpanID, depth int)
+	show = func(parent trace.SpanID, depth int) {
+		for _, sp := range children[parent] {
+			s.printf("%s\n", s.waterfallLine(sp, depth, first, last))
+			show(sp.SpanContext().SpanID(), depth+1)
+		}
+	}
+	s.printf("\n")
+	show(trace.SpanID{}, 0)
+}
+
+func (s *screen) waterfallLine(sp sdktrace.ReadOnlySpan, depth int, first, last time.Time) string {
+	name := fit(strings.Repeat("  ", depth)+oneLine(sp.Name()), waterfallName)
+	color, remark := "", ""
+	for _, kv := range sp.Attributes() {
+		switch kv.Key {
+		case semconv.CICDPipelineResultKey, semconv.CICDPipelineTaskRunResultKey:
+			remark = kv.Value.AsString()
+			color = green
+		case semconv.ErrorTypeKey:
+			if remark == "" {
+				remark = kv.Value.AsString()
+			}
+		}
+	}
+	if sp.Status().Code == codes.Error {
+		color = red
+		if d := oneLine(sp.Status().Description); d != "" {
+			remark += ": " + strings.TrimRight(fit(d, 60), " ")
+		}
+	}
+	took := sp.EndTime().Sub(sp.StartTime())
+	return strings.TrimRight(fmt.Sprintf("%s %s %9s  %s", name, s.paint(color, bar(sp.StartTime().Sub(first), took, last.Sub(first))), short(took), s.paint(color, remark)), " ")
+}
+
+// fit makes a text that wide.
+func fit(text string, width int) string {
+	r := []rune(text)
+	if len(r) > width {
+		return string(r[:width-1]) + "…"
+	}
+	return text + strings.Repeat(" ", width-len(r))
+}
+
+// bar is the place of something in the time of the whole.
+func bar(offset, took, whole time.Duration) string {
+	if whole <= 0 {
+		whole = 1
+	}
+	at := func(d time.Duration) int {
+		return min(waterfallBar, max(0, int(float64(d)/float64(whole)*waterfallBar+0.5)))
+	}
+	from := min(at(offset), waterfallBar-1)
+	to := max(at(offset+took), from)
+	if to == from {
+		return "·" + strings.Repeat(" ", from) + "▏" + strings.Repeat(" ", waterfallBar-from-1) + "·"
+	}
+	return "·" + strings.Repeat(" ", from) + strings.Repeat("█", to-from) + strings.Repeat(" ", waterfallBar-to) + "·"
+}

@@ -1,0 +1,106 @@
+package runner
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"otelrunner/runner/label"
+	"otelrunner/runner/task"
+)
+
+// TestExecTrace runs two jobs and looks at what is shown and written of them.
+func TestExecTrace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "w.yml")
+	writeFile(t, file, `
+on: push
+jobs:
+  one:
+    runs-on: h
+    steps:
+      - name: says ${{ secrets.TOKEN }}
+        run: echo "parent=$TRACEPARENT"
+      - name: fails
+        run: exit 3
+        continue-on-error: true
+  two:
+    needs: one
+    runs-on: h
+    steps: [{run: "false"}]
+`, 0o644)
+	labels, err := label.ParseList([]string{"h:host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER"} {
+		t.Setenv(v, "")
+	}
+	var out bytes.Buffer
+	spans := filepath.Join(dir, "trace.json")
+	result, err := Exec(t.Context(), ExecOptions{
+		Config: suiteConfig(t, t.TempDir()), Environ: os.Environ(), Log: slog.NewTextHandler(t.Output(), nil),
+		File: file, Dir: dir, Exact: true, Labels: labels, Out: &out, Secrets: map[string]string{"TOKEN": "hidden-value"},
+		Trace: true, TraceOut: spans,
+	})
+	if err != nil || result != task.Failure {
+		t.Fatalf("%v, %v", result, err)
+	}
+	if strings.Contains(out.String(), "hidden-value") {
+		t.Error("the secret is shown")
+	}
+	_, shown, _ := strings.Cut(out.String(), "\n\nRUN w.yml ")
+	var lines []string
+	for line := range strings.Lines(shown) {
+		name, rest, _ := strings.Cut(line, "·")
+		_, end, _ := strings.Cut(rest, "·")
+		lines = append(lines, strings.TrimRight(name, " ")+" |"+strings.Join(strings.Fields(end)[2:], " "))
+	}
+	want := []string{
+		" |failure: a job failed", // of the cut line
+		"  RUN local/" + filepath.Base(dir) + "/w.yml / one |success",
+		"    set up job |",
+		"      open sandbox |",
+		"    says *** |success",
+		"    fails |failure: exit code 3",
+		"    clean up |",
+		"  RUN local/" + filepath.Base(dir) + "/w.yml / two |failure: exit code 1",
+		"    set up job |",
+		"      open sandbox |",
+		"    Run false |failure: exit code 1",
+		"    clean up |",
+	}
+	if got := strings.Join(lines, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("the waterfall is\n%s\nwant\n%s\nin\n%s", got, strings.Join(want, "\n"), out.String())
+	}
+	data, err := os.ReadFile(spans)
+	if err != nil || !json.Valid(data) || bytes.Contains(data, []byte("hidden-value")) {
+		t.Errorf("the file of the trace: %v, %s", err, data)
+	}
+	_, parent, _ := strings.Cut(out.String(), "parent=00-")
+	if id, _, _ := strings.Cut(parent, "-"); len(id) != 32 || !bytes.Contains(data, []byte(`"traceId": "`+id+`"`)) {
+		t.Errorf("the step was told of the trace %q, which is not in the file", id)
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, c := range []struct {
+		offset, took, whole time.Duration
+		want                string
+	}{
+		{0, 0, 0, "▏" + strings.Repeat(" ", 31)},
+		{0, time.Second, time.Second, strings.Repeat("█", 32)},
+		{time.Second / 2, time.Second / 2, time.Second, strings.Repeat(" ", 16) + strings.Repeat("█", 16)},
+		{time.Second, 0, time.Second, strings.Repeat(" ", 31) + "█"},
+		{2 * time.Second, time.Hour, time.Second, strings.Repeat(" ", 31) + "█"},
+	} {
+		if got := strings.Trim(bar(c.offset, c.took, c.whole), "·"); got != c.want {
+			t.Errorf("bar(%v, %v, %v) = %q, want %q", c.offset, c.took, c.whole, got, c.want)
+		}
+	}
+}
