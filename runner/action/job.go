@@ -25,6 +25,8 @@ type JobOptions struct {
 	// Log takes lines for the job's log, one a call; it may be called from
 	// several goroutines. nil is silence.
 	Log func(line string)
+	// Skip says which actions Prepare leaves alone; nil is none.
+	Skip func(Reference) bool
 }
 
 // Job holds the actions of one job: what a reference means is asked once and
@@ -126,7 +128,7 @@ func (j *Job) parseAll(uses []string) (refs []Reference, errs []error) {
 			errs = append(errs, err)
 			continue
 		}
-		if ref.Kind == Remote && !seen[ref.identity()] {
+		if ref.Kind == Remote && !seen[ref.identity()] && (j.options.Skip == nil || !j.options.Skip(ref)) {
 			seen[ref.identity()] = true
 			refs = append(refs, ref)
 		}

@@ -125,7 +125,16 @@ func (r *remote) guard(withToken bool) *guard {
 // an empty folder for what is needed meanwhile.
 func (r *remote) download(ctx context.Context, adv *advertised, sha string, scratch string, w *archiveWriter) error {
 	commit := plumbing.NewHash(sha)
-	wants, depth := []plumbing.Hash{adv.wantFor(commit)}, 1
+	storage, c, err := r.obtain(ctx, adv, commit, []plumbing.Hash{adv.wantFor(commit)}, 1, scratch)
+	if err != nil {
+		return err
+	}
+	return w.writeCommit(ctx, storage, c)
+}
+
+// obtain fetches what is wanted, of so many commits of history (0: all), and finds
+// a commit in it. scratch is an empty folder, in which the storage is.
+func (r *remote) obtain(ctx context.Context, adv *advertised, commit plumbing.Hash, wants []plumbing.Hash, depth int, scratch string) (*filesystem.Storage, *object.Commit, error) {
 	attempt := 0
 	var storage *filesystem.Storage
 	get := func() error {
@@ -141,7 +150,7 @@ func (r *remote) download(ctx context.Context, adv *advertised, sha string, scra
 	err := r.retry(ctx, adv.guard, get)
 	if err != nil && refusesWant(err) {
 		if adv.allowsAnyWant() {
-			return r.noCommit(sha)
+			return nil, nil, r.noCommit(commit.String())
 		}
 		// The server hands out tips only: take all of them with their
 		// history, the commit is in it or not there at all.
@@ -150,13 +159,13 @@ func (r *remote) download(ctx context.Context, adv *advertised, sha string, scra
 		}
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	c, err := peel(storage, commit)
 	if err != nil {
-		return r.noCommit(sha)
+		return nil, nil, r.noCommit(commit.String())
 	}
-	return w.writeCommit(ctx, storage, c)
+	return storage, c, nil
 }
 
 func (r *remote) noCommit(sha string) error {
@@ -184,6 +193,11 @@ func (a *advertised) fetch(ctx context.Context, wants []plumbing.Hash, depth int
 		return err
 	}
 	defer func() { err = errors.Join(err, resp.Close()) }()
+	if len(resp.Shallows) > 0 {
+		if err := storage.SetShallow(resp.Shallows); err != nil {
+			return err
+		}
+	}
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):
 		return packfile.UpdateObjectStorage(storage, sideband.NewDemuxer(sideband.Sideband64k, resp))

@@ -15,7 +15,7 @@ import (
 // prepareActions fetches all actions that the job's steps name and makes the
 // images of those that have one ready, as much of it at once as can be.
 func (j *jobRun) prepareActions() (err error) {
-	uses := j.withoutInstead(usesOf(j.job.Steps))
+	uses := j.notBuiltIn(j.withoutInstead(usesOf(j.job.Steps)))
 	if len(uses) == 0 || j.opts.Actions == nil && j.opts.Modules == nil {
 		return nil
 	}
@@ -94,6 +94,7 @@ func (j *jobRun) actionsOf() *action.Job {
 			Token: j.task.String("token"),
 			Scope: j.task.String("repository"),
 			Log:   func(line string) { j.rows.printf("%s", line) },
+			Skip:  j.isBuiltIn,
 		})
 	}
 	return j.actions

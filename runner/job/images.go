@@ -134,7 +134,7 @@ func (j *jobRun) fetchedDocker(ctx context.Context, uses []string, depth int) (f
 		case action.Docker:
 			found = append(found, imageAction(ref))
 		case action.Remote:
-			if j.actionsOf() == nil {
+			if j.actionsOf() == nil || j.isBuiltIn(ref) {
 				continue
 			}
 			a, err := j.actionsOf().Action(ctx, ref)

@@ -64,7 +64,7 @@ func (j *jobRun) pre(s *scope, st *workflow.Step) error {
 	if err != nil {
 		return err
 	}
-	if ref.Kind != action.Remote || j.actionsOf() == nil {
+	if ref.Kind != action.Remote || j.actionsOf() == nil || j.isBuiltIn(ref) {
 		return nil
 	}
 	found, err := j.actionsOf().Action(s.life.soft, ref)
@@ -95,7 +95,7 @@ func (j *jobRun) hasPre(a *action.Action, depth int) bool {
 	}
 	for _, st := range runs.Steps {
 		ref, err := j.parseUses(st.Uses)
-		if st.Uses == "" || err != nil || ref.Kind != action.Remote {
+		if st.Uses == "" || err != nil || ref.Kind != action.Remote || j.isBuiltIn(ref) {
 			continue
 		}
 		if inner, err := j.actionsOf().Action(j.life.soft, ref); err == nil && j.hasPre(inner, depth+1) {

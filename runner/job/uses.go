@@ -78,8 +78,11 @@ func (j *jobRun) useAction(r *stepRun) done {
 		j.rows.errorf("%s", sentence(err))
 		return done{outcome: r.invalid(err)}
 	}
-	if a.meta.Runs.Using == action.Composite {
+	switch a.meta.Runs.Using {
+	case action.Composite:
 		return j.composite(r, a, u)
+	case builtIn:
+		return j.checkOut(r, u)
 	}
 	j.registerPost(r, a, u)
 	return j.runStage(r, a, u, stageMain)
@@ -165,6 +168,9 @@ func (j *jobRun) load(ctx context.Context, uses string) (*loaded, error) {
 	case action.Local:
 		a, err = j.loadLocal(ctx, ref)
 	case action.Remote:
+		if j.isBuiltIn(ref) {
+			return j.checkoutAction(ref), nil
+		}
 		a, err = j.loadRemote(ctx, ref)
 	case action.Docker:
 		a = imageAction(ref)
