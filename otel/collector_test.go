@@ -3,8 +3,6 @@ package otel
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,47 +11,23 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"otelrunner/otel/oteltest"
 )
 
-// collectorBinary is RUNNER_OTELCOL, or what .ci/otelcol/build has built.
 func collectorBinary(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("RUNNER_OTELCOL")
-	if path == "" {
-		path = cachedCollector(t)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no collector to test with: run .ci/otelcol/build once, or set RUNNER_OTELCOL (%v)", err)
+	path, err := oteltest.Collector("..")
+	if err != nil {
+		t.Skip(err)
 	}
 	return path
-}
-
-func cachedCollector(t *testing.T) string {
-	t.Helper()
-	sum := sha256.New()
-	for _, name := range []string{"builder.yaml", "go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join("..", ".ci", "otelcol", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum.Write(data)
-	}
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			t.Skipf("no collector to test with: %v", err)
-		}
-		cache = filepath.Join(home, ".cache")
-	}
-	return filepath.Join(cache, "otelrunner", "tools", "otelcol-"+hex.EncodeToString(sum.Sum(nil))[:12])
 }
 
 func freeAddr(t *testing.T) string {
