@@ -273,8 +273,9 @@ func (p *Provider) remove(ctx context.Context, id string) error {
 		if gone(err) {
 			return nil
 		}
-		// Someone else, like a sweep, is at it.
-		if !strings.Contains(err.Error(), "already in progress") {
+		// Someone else, like a sweep, is at it; or, with Podman, the container has
+		// just ended by itself.
+		if text := err.Error(); !strings.Contains(text, "already in progress") && !strings.Contains(text, "container state improper") {
 			return p.engine.sentence(ctx, "remove the container", err)
 		}
 		if _, err := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{}); err != nil && gone(err) {

@@ -44,7 +44,9 @@ func (p *Provider) removeNetwork(ctx context.Context, name string) error {
 		if gone(err) {
 			return nil
 		}
-		if !strings.Contains(err.Error(), "active endpoints") || wait > 2*time.Second {
+		// As Docker and Podman say it.
+		held := strings.Contains(err.Error(), "active endpoints") || strings.Contains(err.Error(), "network is being used")
+		if !held || wait > 2*time.Second {
 			return p.engine.sentence(ctx, "remove the job's network", err)
 		}
 		select {
