@@ -200,6 +200,18 @@ func (s *service) expire(ctx context.Context) {
 	}
 }
 
+// restEvery is how often a runner without a job gives memory back.
+const restEvery = 30 * time.Second
+
+// rest gives memory back at once, and while there is no job, until ctx ends.
+func (s *service) rest(ctx context.Context) {
+	for wait := time.Duration(0); sleep(ctx, wait) == nil; wait = restEvery {
+		if s.running.Load() == 0 {
+			giveMemoryBack()
+		}
+	}
+}
+
 // onlyContainers reports whether every label needs the container engine.
 func onlyContainers(labels label.List) bool {
 	return !slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme != label.Docker })

@@ -318,6 +318,7 @@ func (s *service) poll(stop *shutdown, l *live, caps gitea.Capabilities, docker 
 	var care sync.WaitGroup
 	care.Go(func() { s.follow(ctx, l) })
 	care.Go(func() { s.expire(ctx) })
+	care.Go(func() { s.rest(ctx) })
 	care.Go(func() { s.notify.watch(watching, func() { s.readiness.Reasons(time.Now()) }) })
 	defer care.Wait()
 	defer stopCare()

@@ -178,7 +178,9 @@ func TestWake(t *testing.T) {
 		}
 		// After its task a worker asks once, then sleeps.
 		n := r.server.Stats("FetchTask").Calls
-		waitFor(t, p, "sleep", func() bool { return r.server.Stats("FetchTask").Calls >= n && r.server.Stats("FetchTask").Concurrent == 0 })
+		waitFor(t, p, "sleep", func() bool {
+			return r.server.Stats("FetchTask").Calls >= n && r.server.Stats("FetchTask").Concurrent == 0
+		})
 	}
 	slices.Sort(latencies)
 	t.Logf("from the webhook to the assignment: %v", latencies)

@@ -76,6 +76,7 @@ func (p *program) app() *cli.App {
 			p.execCommand(),
 			p.configCommand(),
 			p.exprCommand(),
+			p.simulateCommand(),
 			p.wasmCommand(),
 			p.completionCommand(),
 			p.versionCommand(),

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,17 @@ type Fleet struct {
 	// Warmup passes before Measure begins.
 	Warmup, Measure time.Duration
 
+	// Outage is how long the server is away after Measure; 0: it is not. What
+	// comes when it is back is watched for Return (default 1 min).
+	Outage, Return time.Duration
+
+	// Arrivals are jobs that come one each ArriveEvery (default 500 ms) to an
+	// idle fleet after all that, write a row and end. With Wake, a webhook for
+	// each reaches one of the runners.
+	Arrivals    int
+	ArriveEvery time.Duration
+	Wake        bool
+
 	// The settings of the runners; zero values are the defaults.
 	FetchInterval, FetchIntervalMax   time.Duration
 	LogLatency, LogSweep, StateReport time.Duration
@@ -51,8 +63,21 @@ type Costs struct {
 	// runners ÷ mean sleep.
 	Floor float64
 
-	// RowAge is the longest time between a row's own and its arrival.
-	RowAge time.Duration
+	// RowAge is the longest time between a row's own and its arrival, RowP50 and
+	// RowP99 are percentiles of it; all during Measure.
+	RowAge, RowP50, RowP99 time.Duration
+
+	// Peak is the most requests in one second while the server was coming back
+	// from its outage.
+	Peak float64
+
+	// StartP50 and StartP99 are percentiles of the time between an arrival's being
+	// queued and its assignment; StartMax is the longest.
+	StartP50, StartP99, StartMax time.Duration
+
+	// Memory is what a runner took of this process (heap and stacks, in bytes, the
+	// server's share included) before the outage.
+	Memory int64
 
 	// Offline is the number of runners that the server would have shown as
 	// offline at some time.
@@ -69,6 +94,8 @@ func (f Fleet) withDefaults() Fleet {
 	set(&f.RowEvery, time.Second)
 	set(&f.Warmup, 10*time.Second)
 	set(&f.Measure, 30*time.Second)
+	set(&f.Return, time.Minute)
+	set(&f.ArriveEvery, 500*time.Millisecond)
 	set(&f.FetchInterval, 2*time.Second)
 	set(&f.FetchIntervalMax, 60*time.Second)
 	set(&f.LogLatency, report.DefaultMaxLatency)
@@ -96,10 +123,11 @@ func (f Fleet) Run(ctx context.Context) (Costs, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	server := giteatest.New(giteatest.Options{CountOnly: true})
+	ages := &ages{}
+	server := giteatest.New(giteatest.Options{CountOnly: true, RowAge: ages.add})
 	defer server.Close()
 	for range f.Runners * f.Tasks {
-		server.AddWorkflow("on: push\njobs:\n  j:\n    runs-on: linux\n    steps: [{run: ':'}]\n", giteatest.TaskOptions{})
+		server.AddWorkflow(aJob, giteatest.TaskOptions{})
 	}
 
 	var fleet sync.WaitGroup
@@ -109,22 +137,88 @@ func (f Fleet) Run(ctx context.Context) (Costs, error) {
 	for range cap(writers) {
 		writers <- struct{}{}
 	}
+	before := memory()
+	wakes := make([]chan struct{}, f.Runners)
 	for i := range f.Runners {
 		client, err := server.NewClient(giteatest.RunnerOptions{Name: fmt.Sprint("runner-", i), Labels: []string{"linux"}})
 		if err != nil {
 			return Costs{}, fmt.Errorf("simulate runner %d: %w", i, err)
 		}
-		fleet.Go(func() { f.runner(ctx, client, writers) })
+		wakes[i] = make(chan struct{}, 1)
+		fleet.Go(func() { f.runner(ctx, client, writers, wakes[i]) })
 	}
 
 	if err := wait(ctx, f.Warmup); err != nil {
 		return Costs{}, err
 	}
 	server.ResetCalls()
+	ages.reset()
 	if err := wait(ctx, f.Measure); err != nil {
 		return Costs{}, err
 	}
-	return f.costs(server), nil
+	c := f.costs(server)
+	c.RowP50, c.RowP99, c.RowAge = ages.percentiles()
+	c.Memory = (memory() - before) / int64(f.Runners)
+	if f.Outage > 0 {
+		if err := f.outage(ctx, server, &c); err != nil {
+			return Costs{}, err
+		}
+	}
+	if f.Arrivals > 0 {
+		if err := f.arrive(ctx, server, wakes, &c); err != nil {
+			return Costs{}, err
+		}
+	}
+	return c, nil
+}
+
+const aJob = "on: push\njobs:\n  j:\n    runs-on: linux\n    steps: [{run: ':'}]\n"
+
+// outage takes the server away and measures its return.
+func (f Fleet) outage(ctx context.Context, server *giteatest.Server, c *Costs) error {
+	server.SetDown(true)
+	if err := wait(ctx, f.Outage); err != nil {
+		return err
+	}
+	server.SetDown(false)
+	calls := server.Stats("").Calls
+	for range int(f.Return / time.Second) {
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+		now := server.Stats("").Calls
+		c.Peak = max(c.Peak, float64(now-calls))
+		calls = now
+	}
+	return nil
+}
+
+// arrive adds jobs one by one and measures how long they wait.
+func (f Fleet) arrive(ctx context.Context, server *giteatest.Server, wakes []chan struct{}, c *Costs) error {
+	ids := make([]int64, f.Arrivals)
+	for i := range ids {
+		ids[i] = server.AddWorkflow(aJob, giteatest.TaskOptions{})
+		if f.Wake {
+			select {
+			case wakes[rand.IntN(len(wakes))] <- struct{}{}:
+			default:
+			}
+		}
+		if err := wait(ctx, f.ArriveEvery); err != nil {
+			return err
+		}
+	}
+	var waits []time.Duration
+	for _, id := range ids {
+		if err := server.WaitAssigned(ctx, id); err != nil {
+			return fmt.Errorf("simulate arrivals: %w", err)
+		}
+		t, _ := server.Task(id)
+		waits = append(waits, t.Assigned.Sub(t.Added))
+	}
+	slices.Sort(waits)
+	c.StartP50, c.StartP99, c.StartMax = percentile(waits, .5), percentile(waits, .99), waits[len(waits)-1]
+	return nil
 }
 
 func (f Fleet) costs(server *giteatest.Server) Costs {
@@ -138,9 +232,6 @@ func (f Fleet) costs(server *giteatest.Server) Costs {
 	for _, m := range server.Methods() {
 		c.Requests[m] = server.Stats(m).Calls
 	}
-	for _, t := range server.Tasks() {
-		c.RowAge = max(c.RowAge, t.MaxRowAge)
-	}
 	for _, r := range server.Runners() {
 		if r.MaxSilence > poll.OfflineAfter {
 			c.Offline++
@@ -151,7 +242,7 @@ func (f Fleet) costs(server *giteatest.Server) Costs {
 
 // runner is one simulated runner: a real poller, and tasks that write rows until
 // ctx ends.
-func (f Fleet) runner(ctx context.Context, client *gitea.Client, writers <-chan struct{}) {
+func (f Fleet) runner(ctx context.Context, client *gitea.Client, writers, wake <-chan struct{}) {
 	// Runners of a fleet were not started in the same instant.
 	if wait(ctx, time.Duration(rand.Float64()*float64(min(f.Warmup/2, f.FetchIntervalMax)))) != nil {
 		return
@@ -161,9 +252,14 @@ func (f Fleet) runner(ctx context.Context, client *gitea.Client, writers <-chan 
 		Capacity:     f.Capacity,
 		Interval:     f.FetchInterval,
 		MaxInterval:  f.FetchIntervalMax,
+		Wake:         wake,
 		Unregistered: gitea.IsUnauthenticated,
 		RetryAfter:   gitea.RetryAfter,
 		Handler: func(t *task.Task) {
+			if f.Tasks == 0 {
+				f.short(ctx, client, t)
+				return
+			}
 			select {
 			case <-writers:
 				f.task(ctx, client, t, true)
@@ -200,6 +296,18 @@ func (f Fleet) task(ctx context.Context, client *gitea.Client, t *task.Task, wri
 			return
 		}
 	}
+}
+
+// short is a job of one row.
+func (f Fleet) short(ctx context.Context, client *gitea.Client, t *task.Task) {
+	r := report.New(ctx, report.Options{
+		Client: client, TaskID: t.ID,
+		MaxLatency: f.LogLatency, Interval: f.LogSweep, StateInterval: f.StateReport,
+	})
+	r.StepStarted(0, time.Now())
+	r.Row(time.Now(), "done")
+	r.StepFinished(0, task.Success, time.Now())
+	_ = r.Finish(ctx, task.Success) // the simulation may be over
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -68,6 +68,9 @@ type Options struct {
 	// CountOnly keeps no rows and no list of calls, only their numbers: for
 	// benchmarks.
 	CountOnly bool
+	// RowAge, if set, is told of each stored row the time between its own and its
+	// arrival. It is called under the server's lock.
+	RowAge func(time.Duration)
 	// RunsAPI serves the list of a run's jobs, as servers from 1.25 on do.
 	RunsAPI bool
 	// Path is a path below which the server lives, like "/git"; "" = none.

@@ -58,7 +58,11 @@ func (s *Server) store(t *record, rows []*runnerv1.LogRow) {
 	}
 	now := s.now()
 	for _, row := range rows {
-		t.maxRowAge = max(t.maxRowAge, now.Sub(row.GetTime().AsTime()))
+		age := now.Sub(row.GetTime().AsTime())
+		t.maxRowAge = max(t.maxRowAge, age)
+		if s.opt.RowAge != nil {
+			s.opt.RowAge(age)
+		}
 		t.rowBytes += int64(len(row.GetContent()))
 		if s.opt.CountOnly {
 			continue
