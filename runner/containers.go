@@ -53,6 +53,11 @@ func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog
 			c.images = append(c.images, l.Arg)
 		}
 	}
+	if wasmOnly(cfg) { // nothing is asked of an engine, whatever the labels are
+		c.images, c.only, c.required = nil, false, false
+		c.provider = func() (*container.Provider, error) { return nil, noContainers }
+		return c
+	}
 	c.provider = sync.OnceValues(func() (*container.Provider, error) {
 		p, err := container.New(containerOptions(&cfg.Container, uuid, log))
 		if err != nil {

@@ -36,9 +36,9 @@ type engineOptions struct {
 }
 
 func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
-	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
+	onHost, err := hostSandbox(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("host sandbox: %w", err)
+		return nil, err
 	}
 	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
 	if err != nil {
@@ -47,10 +47,6 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	modules, err := newModules(o.cfg, o.transport, o.log)
 	if err != nil {
 		return nil, err
-	}
-	var onHost sandbox.Provider = hosts
-	if o.onHost != nil {
-		onHost = o.onHost(hosts)
 	}
 	env := map[string]string{}
 	maps.Copy(env, o.cfg.Runner.Envs)
@@ -65,6 +61,21 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules,
 		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
+}
+
+// hostSandbox is the host's, which the mode wasm-only does not make.
+func hostSandbox(ctx context.Context, o engineOptions) (sandbox.Provider, error) {
+	if wasmOnly(o.cfg) {
+		return refusing{noHost}, nil
+	}
+	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
+	if err != nil {
+		return nil, fmt.Errorf("host sandbox: %w", err)
+	}
+	if o.onHost != nil {
+		return o.onHost(hosts), nil
+	}
+	return hosts, nil
 }
 
 // actionsDir is where fetched actions are kept.

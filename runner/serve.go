@@ -180,6 +180,11 @@ func (s *service) run(ctx context.Context) error {
 	defer stop.end()
 	defer context.AfterFunc(stop.fetching, func() { s.readiness.Draining(); s.in.Draining() })()
 
+	if wasmOnly(cfg) {
+		if err := checkWasmOnly(cfg, s.labels, s.log); err != nil {
+			return err
+		}
+	}
 	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
 	defer docker.close()
 	if s.journal != nil {

@@ -33,7 +33,7 @@ type wasms struct {
 func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options), log *slog.Logger) *wasms {
 	w := &wasms{
 		log:    log,
-		wanted: slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm }),
+		wanted: wasmOnly(cfg) || slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm }),
 	}
 	w.provider = sync.OnceValues(func() (*wasm.Provider, error) {
 		o := wasmOptions(cfg, log)
@@ -56,7 +56,8 @@ func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options),
 // wasmOptions are the configuration's.
 func wasmOptions(cfg *config.Config, log *slog.Logger) wasm.Options {
 	c := &cfg.Sandbox
-	o := wasm.Options{Root: sandboxDir(cfg), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log}
+	o := wasm.Options{Root: sandboxDir(cfg), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log, Mode: c.Mode}
+	o.Secure = wasmOnly(cfg) && !c.AllowWeak
 	if !toolbox.There() { // modules run without it
 		log.Warn("jobs of wasm labels can run WebAssembly modules and no scripts: " + toolbox.Missing)
 		return o

@@ -137,6 +137,16 @@ type Sandbox interface {
 	Close(ctx context.Context) error
 }
 
+// An Attester is a sandbox that can say what held a job and what ran in it.
+type Attester interface {
+	// Attest says so, for the job's log and its span. It is called after the
+	// last Run and before Close.
+	Attest() []Fact
+}
+
+// Fact is one part of an attestation. Name is a constant: a word in lower case.
+type Fact struct{ Name, Value string }
+
 // Kind says what a sandbox is made of; a constant, fit for a metric's label.
 type Kind string
 

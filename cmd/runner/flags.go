@@ -153,6 +153,14 @@ func (p *program) loadConfig(c *cli.Context) (*config.Loaded, error) {
 			overrides = append(overrides, config.Override{Key: key, Value: c.String(flag), From: "--" + flag})
 		}
 	}
+	for flag, o := range map[string]config.Override{
+		wasmOnlyFlag: {Key: "sandbox.mode", Value: config.WASMOnly}, allowWeakFlag: {Key: "sandbox.allow_weak", Value: "true"},
+	} {
+		if c.Bool(flag) {
+			o.From = "--" + flag
+			overrides = append(overrides, o)
+		}
+	}
 	return config.Load(p.configFile(c), p.environ, overrides...)
 }
 

@@ -24,10 +24,17 @@ func (p *program) serveCommand() *cli.Command {
 			"is wrong; 3 the runner is not registered, or not any more.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "once", Usage: "run one job, then end (an ephemeral runner always does)", DisableDefaultText: true},
+			&cli.BoolFlag{Name: wasmOnlyFlag, Usage: "run nothing but WebAssembly: no job on this machine itself, no container engine, no other program (sandbox.mode)", DisableDefaultText: true},
+			&cli.BoolFlag{Name: allowWeakFlag, Usage: "with --" + wasmOnlyFlag + ", start also where the kernel has no Landlock (sandbox.allow_weak)", DisableDefaultText: true},
 		},
 		Action: p.serve,
 	}
 }
+
+const (
+	wasmOnlyFlag  = "wasm-only"
+	allowWeakFlag = "allow-weak-sandbox"
+)
 
 func (p *program) serve(c *cli.Context) error {
 	if err := noArguments(c); err != nil {

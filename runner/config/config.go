@@ -104,7 +104,9 @@ type Container struct {
 // Sandbox configures the WASM sandbox. The limits are those of a step, but Disk,
 // Files and FileSize are the job's; a workflow can lower them.
 type Sandbox struct {
-	Dir string
+	Mode      string // any or wasm-only
+	AllowWeak bool   // start also where the kernel lacks what Mode needs
+	Dir       string
 
 	Time, CPU, CompileTime time.Duration
 
@@ -114,6 +116,9 @@ type Sandbox struct {
 
 	Deterministic bool
 }
+
+// WASMOnly is the Mode in which nothing but the WASM sandbox runs jobs.
+const WASMOnly = "wasm-only"
 
 // Metrics configures the server of /metrics, /healthz and /readyz.
 type Metrics struct {

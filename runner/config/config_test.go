@@ -46,6 +46,7 @@ func TestDefaults(t *testing.T) {
 			DockerTimeout: 30 * time.Second, Pull: "if-not-present", ValidVolumes: []string{}, ServiceReadyTimeout: 5 * time.Minute,
 		},
 		Sandbox: config.Sandbox{
+			Mode: "any",
 			Time: 6 * time.Hour, CPU: time.Hour, CompileTime: 2 * time.Minute,
 			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20,
 			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32,
@@ -138,6 +139,8 @@ container:
   service_ready_timeout: 90s
   standby: 2
 sandbox:
+  mode: WASM-only
+  allow_weak: true
   dir: /w/wasm
   time: 10m
   cpu: 90s
@@ -191,7 +194,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
 		},
 		Sandbox: config.Sandbox{
-			Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
+			Mode: "wasm-only", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
 			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true,
 		},

@@ -147,6 +147,11 @@ func schema() []key {
 		{path: "container.standby", field: func(c *Config) any { return &c.Container.Standby }, def: "0", unit: "containers", min: 0, max: 100,
 			doc: "How many fresh containers of each docker:// label are kept ready for jobs to come; each serves one job. A job that asks for more than its label does not use them."},
 
+		{path: "sandbox.mode", field: func(c *Config) any { return &c.Sandbox.Mode }, def: "any",
+			oneOf: []string{"any", WASMOnly},
+			doc:   "wasm-only: run nothing but WebAssembly. Jobs of host and docker:// labels, container:, services:, Docker and Node.js actions are refused before anything runs, no container engine is spoken to, no other program than the runner itself is executed, and a kernel without Landlock is a reason not to start. Also `serve --wasm-only`."},
+		{path: "sandbox.allow_weak", field: func(c *Config) any { return &c.Sandbox.AllowWeak }, def: "false",
+			doc: "In the mode wasm-only, start also where the kernel has no Landlock: between a module that breaks out of the WebAssembly engine and this user's files then stand only the filter of system calls and, where permitted, namespaces. Also `serve --allow-weak-sandbox`."},
 		{path: "sandbox.dir", field: func(c *Config) any { return &c.Sandbox.Dir }, def: "",
 			doc: "The folder of the WASM sandbox: jobs' files, removed at their end, and the cache of compiled modules. Several runners may share it. Empty: a folder in the user's cache.", example: "/var/lib/runner/wasm"},
 		{path: "sandbox.time", field: func(c *Config) any { return &c.Sandbox.Time }, def: "6h", min: 10 * ms, max: 720 * hour,

@@ -140,6 +140,7 @@ func (j *jobRun) whole(ctx context.Context, cancel <-chan struct{}) task.Result 
 	j.life = l
 	j.scope = &scope{life: l, top: -1, steps: expr.NewObject(), names: map[string]int{}}
 	defer j.close()
+	defer j.attest()
 	if err := j.within("set up job", j.setUp); err != nil {
 		j.blame(observe.EndOf(err, observe.Error))
 		j.tellSetUp(err)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 
@@ -29,8 +28,9 @@ type box struct {
 	toolFiles   *rootfs.FS
 	mounts      []mounted // the innermost first
 
-	mu     sync.Mutex
-	staged map[string]*stagedTree
+	mu      sync.Mutex
+	staged  map[string]*stagedTree
+	modules []string // that have run, by their SHA-256
 }
 
 var _ sandbox.Sandbox = (*box)(nil)
@@ -74,27 +74,19 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 // details say what holds a guest, for the job's log.
 func (p *Provider) details(w *process, mounts []Mount) []string {
 	l := p.options.Limits
-	p.mu.Lock()
-	jail := slices.Clone(w.state.Jail)
-	if p.namespaces {
-		jail = append(jail, namespaceNames)
-	}
-	p.mu.Unlock()
-	inForce := "none"
-	if len(jail) > 0 {
-		inForce = strings.Join(jail, ", ")
-	}
+	jail, missing := p.held(w)
 	lines := []string{
 		"Steps run as WebAssembly modules in a process of their own.",
-		"Jail: " + inForce,
+		"Jail: " + orNone(jail),
 		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
 		fmt.Sprintf("Limits of the job: %s in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
 		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
 		"Network: none",
 	}
-	if len(w.state.Missing) > 0 {
-		lines = append(lines, "Missing: "+strings.Join(w.state.Missing, ", "))
+	if len(missing) > 0 {
+		lines = append(lines, "Missing: "+strings.Join(missing, ", "))
 	}
+	lines = append(lines, "Worker: program sha256:"+p.program)
 	if p.shell.there() {
 		lines = append(lines, "Shell: module sha256:"+p.shell.sum())
 	}

@@ -78,6 +78,9 @@ type Options struct {
 	// Secure refuses to start a worker without Landlock.
 	Secure bool
 
+	// Mode is what an attestation calls the mode of the runner.
+	Mode string
+
 	// NoSpare keeps no worker ready.
 	NoSpare bool
 
@@ -89,6 +92,7 @@ type Options struct {
 type Provider struct {
 	options Options
 	jobs    *territory
+	program string // the SHA-256 of a worker's program
 	cache   *cache
 	shell   shell
 	spares  chan *slot // holds the spare
@@ -165,6 +169,7 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.program = binary
 	p.cache = &cache{dir: cacheDir, compile: p.compile}
 	p.wg.Go(p.launcher)
 	return p, nil

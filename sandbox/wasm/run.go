@@ -95,6 +95,7 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if out.Used || err != nil {
 		b.slot.worker.end()
 	}
+	b.ran(b.moduleOf(out, step))
 	b.recount(base, out)
 	trapped(out, c)
 	result.Details = b.report(out, step, asks)
@@ -107,6 +108,15 @@ func tellInstantiate(ctx context.Context, began time.Time, out wire.Outcome) {
 	if d := out.Instantiate; d > 0 && d <= time.Since(began) {
 		observe.Done(ctx, observe.WASMInstantiate, began, d)
 	}
+}
+
+// moduleOf is the module that a step ran; a worker that was killed could not tell,
+// and only the shell's is known then.
+func (b *box) moduleOf(out wire.Outcome, step wire.Step) string {
+	if out.Module == "" && step.Module == "" && out.Refused == "" {
+		return b.provider.shell.sum()
+	}
+	return worker.Plain(out.Module)
 }
 
 // recount takes over what a step has left in the job's folder. A worker that was
@@ -349,6 +359,7 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 			x.fail(err)
 			return err
 		}
+		x.box.ran(v.Sum)
 		return x.w.conn.SendJSON(wire.Module, v)
 	}
 	return fmt.Errorf("a frame of the unknown kind %d", kind)

@@ -38,7 +38,7 @@ func restrict(r Rules, report *Report) error {
 	abi, err := lls.LandlockGetABIVersion()
 	if err != nil || abi < 1 {
 		if r.Secure {
-			return errors.New("jail the WASM worker: this kernel has no Landlock (Linux 5.13 has it, with lsm=landlock at boot), and the secure mode needs it: enable it, or allow the weak sandbox")
+			return errors.New("jail the WASM worker: this kernel has no Landlock (Linux 5.13 has it, with lsm=landlock at boot), and the mode wasm-only needs it: enable it, or give up that wall by --allow-weak-sandbox (sandbox.allow_weak)")
 		}
 		report.Missing = append(report.Missing, "Landlock")
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

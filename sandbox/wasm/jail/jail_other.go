@@ -10,7 +10,7 @@ import (
 // Enter does nothing here: only Linux has the features.
 func Enter(r Rules) (Report, error) {
 	if r.Secure {
-		return Report{}, errors.New("the secure mode of the WASM sandbox needs Linux with Landlock, and this is " + runtime.GOOS + ": allow the weak sandbox, or run on Linux")
+		return Report{}, errors.New("the mode wasm-only needs Linux with Landlock, and this is " + runtime.GOOS + ": run it on Linux")
 	}
 	return Report{Missing: []string{"process jail (" + runtime.GOOS + " has none)"}}, nil
 }
