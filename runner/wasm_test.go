@@ -114,8 +114,12 @@ jobs:
     runs-on: host
     steps:
       - run: echo "hello from $RUNNER_OS"; echo "%s"
-      - run: kill -9 $$ || exit 3
-`, strings.Repeat("x", 100)), Want: jobtest.Want{Result: "failure", Steps: []string{"success", "failure"}, Log: []string{"hello from WASI"}}}
+      - run: printf 'it is corr'; sleep 0.1; printf 'ect-ho'; sleep 0.1; printf 'rse\n'
+      - run: kill -9 $$; exit 3
+`, strings.Repeat("x", 100)), Secrets: map[string]string{"PASSWORD": "correct-horse"}, Want: jobtest.Want{
+		Result: "failure", Steps: []string{"success", "success", "failure"},
+		Log: []string{"hello from WASI", "it is ***", "##[error]Process completed with exit code 137."}, Absent: []string{"~^it is corr"},
+	}}
 	for range 2 {
 		c.Check(t, rig.single(t, c))
 	}

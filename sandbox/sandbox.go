@@ -281,9 +281,14 @@ type NotFoundError struct {
 	Name string
 	// Hint says what to do, or is empty.
 	Hint string
+	// Refused says that it is there and cannot run; Hint says why.
+	Refused bool
 }
 
 func (e *NotFoundError) Error() string {
+	if e.Refused {
+		return e.Name + " cannot run: " + e.Hint
+	}
 	s := fmt.Sprintf("%s: not found in the sandbox's PATH", e.Name)
 	if e.Hint != "" {
 		s += "; " + e.Hint

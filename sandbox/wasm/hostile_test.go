@@ -20,6 +20,7 @@ import (
 type attack struct {
 	name   string
 	module []byte
+	beside []byte // another module, /work/hello/beside.wasm
 	limits wasm.Limits
 
 	limit   string // the LimitError's name, "" where none
@@ -40,12 +41,29 @@ func exponential() w.Module {
 	return m
 }
 
+// bomb is a small module that takes the compiler long: many loops, at each of which
+// it asks for each of many variables which value it has.
+func bomb() []byte {
+	const variables, loops = 1000, 2000
+	var body []byte
+	for i := range loops {
+		a, b, c := i%variables, (i*7+1)%variables, (i*13+2)%variables
+		body = append(body, w.While(w.Get(a), w.Get(b), w.Add(), w.Set(c), w.Get(b))...)
+	}
+	for i := range variables {
+		body = append(body, w.Cat(w.Get(i), w.Set((i+1)%variables))...)
+	}
+	return program(variables, "", body).Bytes()
+}
+
 // letter writes four bits of local 1 to a byte of the name at 1024.
 func letter(at, shift int32) []byte {
 	return w.Cat(w.Const(1024+at), w.Get(1), w.Const(shift), w.Op(0x76), w.Const(15), w.Op(0x71), w.Const('a'), w.Add(), w.Op(0x3a, 0, 0))
 }
 
 // secretText is in a file of this machine that no guest may read.
+const secretName = "secret"
+
 const secretText = "the machine's secret"
 
 func attacks(outside string) []attack {
@@ -67,8 +85,10 @@ func attacks(outside string) []attack {
 	exports = append(exports[:8:8], w.Section(7, w.Cat(w.U(1_000_000), make([]byte, 3_000_000)))...)
 	custom := program(0, "")
 	custom.Custom = map[string][]byte{"x": make([]byte, 40<<20)}
+	const deepest = 600
 	good := hello()
 	up := strings.Repeat("../", 9) + "etc/passwd"
+	slash := int32(strings.LastIndexByte(outside, '/')) //nolint:gosec // short
 	path := func(p string) []byte {
 		return program(0, p, openat(3, 1024, int32(len(p)), 0, rightsRead), exit()).Bytes() //nolint:gosec // short
 	}
@@ -77,6 +97,12 @@ func attacks(outside string) []attack {
 		{name: "endless loop, CPU", module: program(0, "", w.Loop()).Bytes(), limits: cpu, limit: "cpu", says: "CPU limit of 300ms reached"},
 		{name: "exponential calls", module: exponential().Bytes(), limits: short, limit: "time"},
 		{name: "exponential calls, CPU", module: exponential().Bytes(), limits: cpu, limit: "cpu"},
+		// The engine cannot stop a goroutine in a call, so that a collection waits
+		// for it, and everything for the collection: the clock is in the runner.
+		{name: "garbage collection during exponential calls", beside: exponential().Bytes(), limits: short, limit: "time", module: parent(request("/work/hello/beside.wasm"),
+			w.Loop(printTo(1, 1024, 1))).Bytes()},
+		{name: "compile bomb", module: bomb(), limits: wasm.Limits{Compile: time.Second}, refused: true, says: "CPU limit of 1s for compiling a module reached", within: 20 * time.Second},
+		{name: "atomic wait", module: program(0, "", w.Const(0), w.Const(0), w.Const64(-1), w.Op(0xfe, 1, 2, 0), w.Drop()).Bytes(), refused: true, says: "does not compile"},
 		{name: "start section loop", module: startLoop.Bytes(), limits: short, limit: "time"},
 		{name: "one hour of poll_oneoff", limits: short, limit: "time", module: program(0, "",
 			// one clock subscription: tag 0 at 8, timeout at 24
@@ -106,6 +132,17 @@ func attacks(outside string) []attack {
 				letter(0, 0), letter(1, 4), letter(2, 8),
 				w.Const(3), w.Const(1024), w.Const(4), w.Call(fMkdir), w.Tee(0), w.Op(0x45)),
 			exit(w.Get(0))).Bytes()},
+		{name: "many small files", limits: wasm.Limits{Files: 300}, limit: "files", says: "limit of 300 files reached", module: program(2, "aaaa",
+			w.While(
+				w.Get(1), w.Const(1), w.Add(), w.Set(1),
+				letter(0, 0), letter(1, 4), letter(2, 8),
+				openat(3, 1024, 4, create, rw), w.Tee(0), w.Const(16), w.Load(), w.Call(fClose), w.Drop(), w.Op(0x45)),
+			exit(w.Get(0))).Bytes()},
+		{name: "deep folders", exit: 37, module: program(2, strings.Repeat("d/", deepest), // ENAMETOOLONG
+			w.While(
+				w.Get(1), w.Const(2), w.Add(), w.Set(1),
+				w.Const(3), w.Const(1024), w.Get(1), w.Const(1), w.Sub(), w.Call(fMkdir), w.Tee(0), w.Op(0x45)),
+			exit(w.Get(0))).Bytes()},
 		{name: "endless output", limits: wasm.Limits{Output: 1 << 20}, limit: "output", says: "output limit of 1 MiB reached", module: program(0, strings.Repeat("x", 4096), w.Loop(printTo(1, 1024, 4096))).Bytes()},
 		{name: "trap with a forged command", module: trap.Bytes(), exit: 134, says: "unreachable"},
 		{name: "a component", module: append([]byte("\x00asm\x0d\x00\x01\x00"), good[8:]...), refused: true, says: "component"},
@@ -117,10 +154,17 @@ func attacks(outside string) []attack {
 		{name: "shared memory", module: shared, refused: true, says: "threads"},
 		{name: "invalid code", module: program(0, "", w.Add()).Bytes(), refused: true, says: "does not compile"},
 		{name: "/etc/passwd", module: path("etc/passwd"), exit: 44},
+		{name: "/etc/passwd/", module: path("etc/passwd/"), exit: 44},
+		{name: "/proc/self", module: path("proc/self"), exit: 44},
 		{name: "/proc/self/environ", module: path("proc/self/environ"), exit: 44},
 		{name: "a link to the secret", exit: 44, module: program(0, outside+"link", // target, then the name
 			w.Const(1024), w.Const(int32(len(outside))), w.Const(3), w.Const(1024+int32(len(outside))), w.Const(4), w.Call(fSymlink), w.Drop(),
 			openat(3, 1024+int32(len(outside)), 4, 0, rightsRead), exit()).Bytes()},
+		{name: "a link to the secret's folder, with slashes", exit: 44, module: program(0, outside[:slash]+"link/"+secretName+"/",
+			w.Const(1024), w.Const(slash), w.Const(3), w.Const(1024+slash), w.Const(4), w.Call(fSymlink), w.Drop(),
+			openat(3, 1024+slash, 5, 0, rightsRead), w.Const(44), w.Op(0x47), w.If(exit(w.Const(1))),
+			openat(3, 1024+slash, int32(len("link/"+secretName)), 0, rightsRead), w.Const(44), w.Op(0x47), w.If(exit(w.Const(2))),
+			openat(3, 1024+slash, int32(len("link/"+secretName+"/")), 0, rightsRead), exit()).Bytes()},
 		{name: "a link upwards", exit: 63, module: program(0, up+"link", // target, then the name
 			w.Const(1024), w.Const(int32(len(up))), w.Const(3), w.Const(1024+int32(len(up))), w.Const(4), w.Call(fSymlink), w.Drop(),
 			openat(3, 1024+int32(len(up)), 4, 0, rightsRead), exit()).Bytes()},
@@ -129,7 +173,7 @@ func attacks(outside string) []attack {
 
 // TestHostile runs each attack while another job of the same provider goes on.
 func TestHostile(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "secret")
+	secret := filepath.Join(t.TempDir(), secretName)
 	if err := os.WriteFile(secret, []byte(secretText), 0o644); err != nil { //nolint:gosec // the jail shall keep it
 		t.Fatal(err)
 	}
@@ -161,6 +205,11 @@ func (a attack) run(t *testing.T) {
 			}
 		}
 	})
+	if len(a.beside) > 0 {
+		if err := victim.WriteFiles(t.Context(), []sandbox.File{{Path: "beside.wasm", Data: a.beside}}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	start := time.Now()
 	out, errOut, res, err := victim.run(a.module)
 	took := time.Since(start)

@@ -321,7 +321,7 @@ func (x *execution) memoryError() error {
 func (x *execution) told() (wire.Outcome, error) {
 	switch out := x.out; {
 	case out.Refused != "":
-		return out, &sandbox.NotFoundError{Name: x.command.Args[0], Hint: worker.Plain(out.Refused)}
+		return out, &sandbox.NotFoundError{Name: x.command.Args[0], Hint: worker.Plain(out.Refused), Refused: true}
 	case out.Limit != "":
 		return out, &sandbox.LimitError{Limit: out.Limit, Text: worker.Plain(out.LimitText)}
 	}
