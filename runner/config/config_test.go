@@ -214,6 +214,19 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 	}
 }
 
+func TestWASMOnly(t *testing.T) {
+	const file = "sandbox: {mode: wasm-only}\n"
+	if l := mustLoad(t, file); l.Sandbox.Mode != config.WASMOnly || l.Warnings != nil {
+		t.Errorf("%q, warnings %q", l.Sandbox.Mode, l.Warnings)
+	}
+	if _, err := load(t, file+"health: {script: /bin/true}\n"); err == nil || !strings.Contains(err.Error(), "c.yaml:2: health.script: a script cannot be run") {
+		t.Errorf("a script: %v", err)
+	}
+	if l := mustLoad(t, file+"container: {require_docker: true}\n"); len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "has no effect") {
+		t.Errorf("an engine: warnings %q", l.Warnings)
+	}
+}
+
 func TestForcePull(t *testing.T) {
 	for _, c := range []struct{ text, pull, warning string }{
 		{"container: {force_pull: true}", "always", ""},
