@@ -139,7 +139,7 @@ container:
   service_ready_timeout: 90s
   standby: 2
 sandbox:
-  mode: WASM-only
+  mode: Any
   allow_weak: true
   dir: /w/wasm
   time: 10m
@@ -194,7 +194,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
 		},
 		Sandbox: config.Sandbox{
-			Mode: "wasm-only", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
+			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
 			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true,
 		},
