@@ -17,6 +17,7 @@ import (
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/container"
 	"otelrunner/sandbox/wasm"
+	"otelrunner/sandbox/wasm/netgate"
 )
 
 // NewModuleSandbox makes the WASM sandbox of a terminal's command: without a shell
@@ -29,8 +30,21 @@ func NewModuleSandbox(cfg *config.Config, limits wasm.Limits, log slog.Handler) 
 func moduleOptions(cfg *config.Config, limits wasm.Limits, log *slog.Logger) wasm.Options {
 	return wasm.Options{
 		Root: sandboxDir(cfg), Limits: limits.Or(ModuleLimits(cfg)), NoSpare: true,
-		Deterministic: cfg.Sandbox.Deterministic, Log: log,
+		Deterministic: cfg.Sandbox.Deterministic, Network: networkOf(cfg, log), Log: log,
 	}
+}
+
+// networkOf is what makes the requests of modules; nil is no network.
+func networkOf(cfg *config.Config, log *slog.Logger) wasm.Network {
+	if len(cfg.Sandbox.NetworkAllow) == 0 {
+		return nil
+	}
+	gate, err := netgate.New(cfg.Sandbox.NetworkAllow, netgate.Options{})
+	if err != nil { // the configuration was checked: nobody gets what was not understood
+		log.Error("the WASM sandbox has no network: sandbox.network_allow cannot be read", "error", err)
+		return nil
+	}
+	return gate
 }
 
 // ModuleLimits are the configuration's limits of the WASM sandbox.

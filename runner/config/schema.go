@@ -12,6 +12,7 @@ import (
 	"otelrunner/otel"
 	"otelrunner/runner/label"
 	"otelrunner/sandbox/container"
+	"otelrunner/sandbox/wasm/netgate"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/docker/go-units"
@@ -178,6 +179,8 @@ func schema() []key {
 			doc: "How many elements the tables of a module may have; each takes 8 bytes."},
 		{path: "sandbox.compile_time", field: func(c *Config) any { return &c.Sandbox.CompileTime }, def: "2m", min: sec, max: hour,
 			doc: "How much processor time the compiling of one module may take."},
+		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,
+			doc: "The servers that programs may ask over HTTPS, by the sandbox's own functions: a host, *.HOST for all below one, with :PORT, or http://HOST for requests that are not encrypted. Addresses of this machine and of private networks are refused, whatever name leads to them. Empty: no network.", example: `["api.example.com", "*.cdn.example.com"]`},
 		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",
 			doc: "Give programs a clock and randomness that are the same in every run, instead of the real ones."},
 

@@ -81,7 +81,7 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
 		fmt.Sprintf("Limits of the job: %s in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
 		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
-		"Network: none",
+		"Network: " + p.network(),
 	}
 	if len(missing) > 0 {
 		lines = append(lines, "Missing: "+strings.Join(missing, ", "))

@@ -71,6 +71,9 @@ type Options struct {
 	// Limits are for each step; a field that is 0 takes DefaultLimits.
 	Limits Limits
 
+	// Network makes HTTP requests for guests; nil: they have no network.
+	Network Network
+
 	// Deterministic gives guests a clock and randomness that are the same in
 	// every run.
 	Deterministic bool

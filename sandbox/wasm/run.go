@@ -75,6 +75,7 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	limits := b.provider.options.Limits.Lower(asks.limits)
 	step.Limits = limits.wire()
 	step.Deterministic = step.Deterministic || asks.deterministic
+	step.Network = b.provider.options.Network != nil
 	base := b.quota.Holds()
 	step.Holds = base
 	if err := b.slot.worker.limit(limits); err != nil {
@@ -209,6 +210,7 @@ type execution struct {
 	started  time.Duration   // the worker's CPU time
 	output   atomic.Int64
 	finished chan struct{}
+	requests requests
 
 	mu     sync.Mutex
 	reason error // why it was killed
@@ -331,6 +333,7 @@ func (x *execution) told() (wire.Outcome, error) {
 // frames does what the worker asks for until the step's end.
 func (x *execution) frames() {
 	defer close(x.finished)
+	defer x.endRequests()
 	for {
 		kind, payload, err := x.w.conn.Receive(x.limits.ModuleSize)
 		if err == nil && kind == wire.Done {
@@ -361,6 +364,8 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 		}
 		x.box.ran(v.Sum)
 		return x.w.conn.SendJSON(wire.Module, v)
+	case wire.WantHTTP:
+		return x.request(payload)
 	}
 	return fmt.Errorf("a frame of the unknown kind %d", kind)
 }

@@ -33,6 +33,9 @@ const (
 	WantStdin  // nothing
 	WantModule // the bytes of a module
 	Done       // Outcome: the end of a Run or Compile
+	WantHTTP   // HTTPRequest: answered by HTTP
+
+	HTTP // HTTPResponse: the answer to WantHTTP, from the runner
 )
 
 // MaxFrame bounds a payload: a module, and what belongs to it.
@@ -40,6 +43,12 @@ const MaxFrame = 256 << 20
 
 // MaxOutput bounds the payload of Stdout and Stderr.
 const MaxOutput = 64 << 10
+
+// Bounds of the frames of HTTP: a body in base64, and what is beside it.
+const (
+	maxHTTPRequest  = 2 << 20
+	maxHTTPResponse = 24 << 20
+)
 
 // maxState bounds the other payloads that a worker sends.
 const maxState = 1 << 20
@@ -91,6 +100,8 @@ type Step struct {
 	// Deterministic gives the guest a clock and randomness that are the same
 	// in every run.
 	Deterministic bool `json:"deterministic,omitempty"`
+	// Network says that WantHTTP is answered by more than a refusal.
+	Network bool `json:"network,omitempty"`
 }
 
 // Limits are those that a worker keeps itself; the runner and the kernel keep the
@@ -109,6 +120,24 @@ type Verdict struct {
 	File  string `json:"file,omitempty"`
 	Sum   string `json:"sum,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+// HTTPRequest is what a guest wants to ask a server.
+type HTTPRequest struct {
+	Method  string              `json:"method"`
+	URL     string              `json:"url"`
+	Headers map[string][]string `json:"headers,omitempty"`
+	Body    []byte              `json:"body,omitempty"`
+}
+
+// HTTPResponse is the server's answer, or why there is none.
+type HTTPResponse struct {
+	Status  int                 `json:"status"`
+	URL     string              `json:"url"` // after redirects
+	Headers map[string][]string `json:"headers,omitempty"`
+	Body    []byte              `json:"body,omitempty"`
+	Error   string              `json:"error,omitempty"`
+	Denied  bool                `json:"denied,omitempty"` // it was not allowed
 }
 
 // Outcome is how a program ended.
@@ -185,6 +214,10 @@ func (c *Conn) Receive(module int64) (Kind, []byte, error) {
 		limit = min(module, MaxFrame)
 	case Compile:
 		limit = MaxFrame
+	case WantHTTP:
+		limit = maxHTTPRequest
+	case HTTP:
+		limit = maxHTTPResponse
 	}
 	if size > limit {
 		return 0, nil, fmt.Errorf("a WASM worker's frame of kind %d has %d bytes, more than %d", kind, size, limit)

@@ -73,6 +73,16 @@ func functions() map[string]any {
 		"last_error": func(ctx context.Context, m api.Module, buf, size, n uint32) errno {
 			return of(ctx).tellError(m.Memory(), buf, size, n)
 		},
+		"http_request": func(ctx context.Context, m api.Module, req, reqLen, body, bodyLen, handle uint32) errno {
+			return of(ctx).httpRequest(m.Memory(), req, reqLen, body, bodyLen, handle)
+		},
+		"http_head": func(ctx context.Context, m api.Module, handle, buf, size, n uint32) errno {
+			return of(ctx).httpHead(m.Memory(), handle, buf, size, n)
+		},
+		"http_read": func(ctx context.Context, m api.Module, handle, buf, size, n uint32) errno {
+			return of(ctx).httpRead(m.Memory(), handle, buf, size, n)
+		},
+		"http_close": func(ctx context.Context, handle uint32) errno { return of(ctx).httpClose(handle) },
 	}
 }
 

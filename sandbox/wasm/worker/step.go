@@ -179,6 +179,7 @@ type instance struct {
 	children  map[uint32]*child
 	lastChild uint32
 	lastError string
+	answers   map[uint32]*answer
 }
 
 // instanceKey is the key of the instance in a context, for host functions.

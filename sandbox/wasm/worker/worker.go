@@ -60,6 +60,9 @@ type worker struct {
 
 	stdin    chan []byte
 	verdicts chan wire.Verdict
+
+	asking  sync.Mutex // held while a server is asked
+	answers chan *wire.HTTPResponse
 }
 
 // mount is an open folder at a guest's path.
@@ -83,7 +86,7 @@ func serve(conn *wire.Conn) error {
 		}
 		return err
 	}
-	w := &worker{conn: conn, modules: map[string]*loaded{}, stdin: make(chan []byte), verdicts: make(chan wire.Verdict)}
+	w := &worker{conn: conn, modules: map[string]*loaded{}, stdin: make(chan []byte), verdicts: make(chan wire.Verdict), answers: make(chan *wire.HTTPResponse)}
 	if err := decode(kind, wire.Init, payload, &w.setup); err != nil {
 		return err
 	}
@@ -238,6 +241,13 @@ func (w *worker) dispatch(kind wire.Kind, payload []byte, steps chan<- func() wi
 			return err
 		}
 		w.verdicts <- v
+		return nil
+	case wire.HTTP:
+		r := &wire.HTTPResponse{}
+		if err := decode(kind, wire.HTTP, payload, r); err != nil {
+			return err
+		}
+		w.answers <- r
 		return nil
 	default:
 		return fmt.Errorf("the runner sent a frame of the unknown kind %d", kind)

@@ -11,6 +11,7 @@
 //	link:NAME=TARGET makes a symbolic link
 //	exit:CODE        ends it
 //	loop:            never ends
+//	get:URL          asks a server by the sandbox's own functions
 //
 // It begins with its own name and folder, and goes on after what fails.
 package main
@@ -32,7 +33,10 @@ func main() {
 			fmt.Printf("argument <%s>\n", arg)
 			continue
 		}
-		name, value, _ := strings.Cut(text, "=")
+		name, value := text, ""
+		if what != "get" {
+			name, value, _ = strings.Cut(text, "=")
+		}
 		if err := do(what, name, value); err != nil {
 			fmt.Printf("%s: %v\n", arg, err)
 		}
@@ -81,6 +85,8 @@ func do(what, name, value string) error {
 			os.Exit(code)
 		}
 		return err
+	case "get":
+		return get(name)
 	case "loop":
 		for i := 0; ; i++ {
 			_ = i
