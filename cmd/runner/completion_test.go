@@ -29,8 +29,8 @@ echo "${COMPREPLY[@]}"
 		{"runner|completion|", "bash zsh fish powershell"},
 		{"runner|exec|--se", "--secret"},
 		{"runner|exec|x.yml|--la", "--label"},
-		{"runner|serve|--", "--once --config --log-level --log-format --help"},
-		{"runner|serve|-", "--once --config -c --log-level --log-format --help -h"},
+		{"runner|version|--", "--config --log-level --log-format --help"},
+		{"runner|version|-", "--config -c --log-level --log-format --help -h"},
 		{"runner|--ver", "--version"},
 	} {
 		cmd := exec.Command(bash, append([]string{"try"}, strings.Split(c.line, "|")...)...)
