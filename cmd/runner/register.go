@@ -52,6 +52,7 @@ func (p *program) registerCommand() *cli.Command {
 			&cli.BoolFlag{Name: "ephemeral", Usage: "the server forgets the runner after one job (or $" + envEphemeral + "=true)", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-interactive", Usage: "never ask; fail when something is missing", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "force", Usage: "replace an existing registration file", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "if-missing", Usage: "do nothing where there is a registration file already: for what runs before each start", DisableDefaultText: true},
 		},
 		Action: p.register,
 	}
@@ -67,7 +68,13 @@ func (p *program) register(c *cli.Context) error {
 	}
 	p.printWarnings(cfg)
 	file := cfg.Runner.File
-	if _, err := os.Stat(file); err == nil && !c.Bool("force") {
+	if c.Bool("force") && c.Bool("if-missing") {
+		return usagef("register: --force replaces a registration and --if-missing keeps it: give one of them")
+	}
+	if _, err := os.Stat(file); err == nil && c.Bool("if-missing") {
+		fmt.Fprintf(p.stdout, "%s exists: this runner is registered\n", file)
+		return nil
+	} else if err == nil && !c.Bool("force") {
 		return fmt.Errorf("register: %s exists: this runner is registered; --force registers it anew", file)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("register: %w", err)

@@ -49,6 +49,9 @@ func TestRegisterAndServeOnce(t *testing.T) {
 	if _, stderr, code := r.run("register", "--instance", r.url, "--token", giteatest.DefaultToken); code != 1 || !strings.Contains(stderr, "--force") {
 		t.Errorf("registering twice: exit code %d: %s", code, stderr)
 	}
+	if stdout, stderr, code := r.run("register", "--if-missing"); code != 0 || !strings.Contains(stdout, "is registered") {
+		t.Errorf("registering if need be: exit code %d: %s", code, stderr)
+	}
 
 	r.write("vars", "FROM_FILE=file\n")
 	r.write("c.yaml", "runner:\n  env_file: vars\n  envs: {FROM_CONFIG: config, OPERATOR_TOKEN: operators-own-token}\n")
