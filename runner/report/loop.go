@@ -51,7 +51,7 @@ func (r *Reporter) run() {
 		case sendRows:
 			calls.Go(r.sendRows)
 		case sendState:
-			r.sendState()
+			calls.Go(r.sendState)
 		case sendSummary:
 			r.sendSummary()
 		case syncJournal:
@@ -72,7 +72,8 @@ func (r *Reporter) run() {
 // next decides what to do at now, or until when to wait. The order is that of
 // what the server must not miss: a heartbeat goes before rows that never end, and
 // rows go before a state that speaks of them. A heartbeat does not wait for rows
-// that are on their way: a server that hangs over them would think the task dead.
+// that are on their way, nor do rows wait for a state's answer: a server that hangs over
+// one of them would think the task dead, or show an old log.
 func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +93,8 @@ func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 		}
 		return true
 	}
-	if due(later(r.lastState.Add(r.o.StateInterval), r.stateRetry.at)) {
+	if !r.stateBusy && due(later(r.lastState.Add(r.o.StateInterval), r.stateRetry.at)) {
+		r.stateBusy = true
 		return sendState, now
 	}
 	if r.phase != running && !r.durable && !r.syncing {
@@ -106,7 +108,8 @@ func (r *Reporter) next(now time.Time) (do action, at time.Time) {
 		r.logBusy = true
 		return sendRows, now
 	}
-	if t, ok := r.stateDue(); ok && due(later(t, r.stateRetry.at)) {
+	if t, ok := r.stateDue(); ok && !r.stateBusy && due(later(t, r.stateRetry.at)) {
+		r.stateBusy = true
 		return sendState, now
 	}
 	if r.phase == summarizing && due(r.summaries.retry.at) {

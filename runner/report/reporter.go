@@ -156,15 +156,17 @@ type Reporter struct {
 	mu   sync.Mutex
 	room sync.Cond // there is room for rows, or none will be needed
 
-	queue    queue
-	steps    steps
-	phase    phase
-	killed   bool // the job's context has ended: Row must not block
-	closed   bool // Row discards
-	logOver  bool // the server takes no rows
-	logBusy  bool // an UpdateLog is under way
-	over     bool // the server takes nothing any more
-	overflow int  // rows dropped after the job was killed
+	queue   queue
+	steps   steps
+	phase   phase
+	killed  bool // the job's context has ended: Row must not block
+	closed  bool // Row discards
+	logOver bool // the server takes no rows
+	logBusy bool // an UpdateLog is under way
+	// stateBusy says that an UpdateTask is.
+	stateBusy bool
+	over      bool // the server takes nothing any more
+	overflow  int  // rows dropped after the job was killed
 
 	change, told int       // number of changes of the state, and what the server has heard of
 	changed      time.Time // the first change that it has not heard of

@@ -181,8 +181,15 @@ func (r *Reporter) giveUp(err error) {
 	r.over, r.err, r.gaveUp = true, err, r.phase
 }
 
-// sendState sends the state: a heartbeat, a change, outputs or the end.
+// sendState sends the state: a heartbeat, a change, outputs or the end. It runs
+// beside the sender, as sendRows does, one at a time.
 func (r *Reporter) sendState() {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stateBusy = false
+		r.notify()
+	}()
 	r.mu.Lock()
 	final := r.phase == concluding && r.durable
 	change, whole := r.change, r.queue.base >= r.flushTo || r.logOver
