@@ -156,7 +156,7 @@ func (e *Error) adviseAnswer() string {
 	case s == http.StatusBadGateway, s == http.StatusServiceUnavailable, s == http.StatusGatewayTimeout:
 		return "a proxy answers, the server behind it does not; is it starting?"
 	case s == http.StatusNotFound, s == http.StatusMethodNotAllowed:
-		return "there is no Gitea with Actions; check the address (its path too), that the server is 1.21 or newer and has [actions] ENABLED = true"
+		return "there is no Gitea with Actions; check the address (its path too), that the server is 1.24 or newer and has [actions] ENABLED = true"
 	}
 	return "this does not look like a Gitea; check the address"
 }
@@ -171,7 +171,7 @@ func (e *Error) adviseSaid() string {
 	case e.Code == connect.CodeUnauthenticated:
 		return "the server does not know this runner (deleted there, or another server's registration file); register it again with `runner register`"
 	case e.Code == connect.CodeUnimplemented:
-		return "the server is too old for this runner, or not a Gitea; it must be Gitea 1.21 or newer"
+		return "the server is too old for this runner, or not a Gitea; it must be Gitea 1.24 or newer"
 	}
 	return ""
 }
