@@ -56,7 +56,7 @@ cross: ## build for the other systems
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) vet ./... || exit 1; \
 	done
 
-bench: helper ## print what the runner needs beside the floors measured in the same run
+bench: helper toolbox ## print what the runner needs beside the floors measured in the same run
 	cd runner/bench && $(GO) test -tags bench -count 1 -timeout 20m -run '^TestTable$$'
 
 FUZZTIME ?= 30s

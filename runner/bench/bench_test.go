@@ -46,6 +46,7 @@ func TestTable(t *testing.T) {
 	flood(t, row)
 	hostSteps(t, row)
 	containerSteps(t, row)
+	wasmSteps(t, row)
 	instruments(row)
 	largeWorkflow(t, row)
 	idleMemory(t, row)
