@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/wasm/rootfs"
@@ -27,6 +28,9 @@ type box struct {
 	quota       *rootfs.Quota
 	toolFiles   *rootfs.FS
 	mounts      []mounted // the innermost first
+
+	timer *time.Timer // of next
+	next  func()      // starts the next spare
 
 	mu      sync.Mutex
 	staged  map[string]*stagedTree
@@ -98,6 +102,10 @@ func (b *box) Info() sandbox.Info { return b.info }
 
 // Close ends the worker and removes the job's folder.
 func (b *box) Close(context.Context) error {
+	if b.timer != nil {
+		defer b.next()
+		b.timer.Stop()
+	}
 	return errors.Join(b.slot.remove(), b.closeMounts(), b.root.Close(), b.tools.Close())
 }
 

@@ -35,6 +35,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -391,10 +392,16 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		return nil, errors.Join(err, s.remove())
 	}
 	if !p.options.NoSpare {
-		p.replenish()
+		b.next = sync.OnceFunc(p.replenish)
+		b.timer = time.AfterFunc(spareDelay, b.next)
 	}
 	return b, nil
 }
+
+// spareDelay is how long the start of the next spare waits for the end of the job
+// that has taken the last one: it takes a processor for a moment, which short jobs
+// need themselves.
+const spareDelay = 500 * time.Millisecond
 
 // replenish starts the next spare in the background; Close waits for it.
 func (p *Provider) replenish() {
