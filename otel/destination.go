@@ -43,6 +43,9 @@ type destination struct {
 	// headers, certificates and timeouts with it.
 	url string
 
+	// forward is the whole endpoint, wherever it comes from.
+	forward string
+
 	// shown is the endpoint for people: no user, no query.
 	shown string
 }
@@ -106,11 +109,13 @@ func destinationOf(s signal, e env, endpoint, protocol string) (destination, err
 		return destination{}, fmt.Errorf("%s is %w", name, err)
 	}
 	d.shown = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, Opaque: u.Opaque}).String()
+	whole := u
+	if d.protocol == ProtocolHTTP && (fromConfig || name == "OTEL_EXPORTER_OTLP_ENDPOINT") {
+		whole = u.JoinPath(s.path())
+	}
+	d.forward = whole.String()
 	if fromConfig {
-		if d.protocol == ProtocolHTTP {
-			u = u.JoinPath(s.path())
-		}
-		d.url = u.String()
+		d.url = d.forward
 	}
 	return d, nil
 }

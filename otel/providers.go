@@ -75,6 +75,7 @@ type Providers struct {
 	tracers   trace.TracerProvider
 	loggers   log.LoggerProvider
 	backlogs  [signals]*backlog // of what is queued: traces and logs
+	to        [signals]destination
 
 	shutdowns []func(context.Context) error
 	logsOn    bool
@@ -128,6 +129,7 @@ func (p *Providers) build(ctx context.Context, opts ProvidersOptions, e env) err
 		to[s] = d
 		p.outage.shown[s] = d.shown
 	}
+	p.to = to
 	res, err := newResource(ctx, opts)
 	if err != nil {
 		opts.Log.WarnContext(ctx, "some resource attributes are missing", "error", err)

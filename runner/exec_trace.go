@@ -50,6 +50,7 @@ func newExecTrace(ctx context.Context, o *ExecOptions) (*execTrace, error) {
 	}
 	o.Log = x.providers.LogHandler(o.Log)
 	x.telemetry = newTelemetry(o.Config, x.providers, otel.Discard(), nil)
+	x.telemetry.log = slog.New(o.Log)
 	x.telemetry.name, x.telemetry.version = "exec", o.Version
 	x.ctx, x.root = x.providers.Tracer().Start(ctx, "RUN "+filepath.Base(o.File), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(semconv.CICDPipelineName(filepath.Base(o.File)), semconv.CICDPipelineActionNameRun))

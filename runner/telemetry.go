@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,15 +32,19 @@ type telemetry struct {
 
 	id, name string // of the runner
 	version  string
+	log      *slog.Logger
 	instance string       // the server's address; "" is none, as for exec
 	http     *http.Client // to ask the server about a run; nil: it is not asked
 
 	roots *roots
+
+	openDoor func(otel.DoorOptions) (*otel.Door, error) // nil: steps get no endpoint
 }
 
 // telemetry is what the jobs of a service are observed with.
 func (s *service) telemetry() *telemetry {
 	t := newTelemetry(s.Config, s.providers, s.in, s.http)
+	t.log = s.log
 	t.id, t.name, t.version, t.instance = s.reg.UUID, s.reg.Name, s.Version, s.client.Instance()
 	return t
 }
@@ -59,9 +64,12 @@ func bucketsOf(m *config.Metrics) otel.Buckets {
 // newTelemetry is what a runner of a server observes its jobs with. client may be
 // nil: then the server is not asked about runs.
 func newTelemetry(cfg *config.Config, p *otel.Providers, in *otel.Instruments, client *http.Client) *telemetry {
-	t := &telemetry{cfg: &cfg.Otel, tracer: p.Tracer(), in: in, roots: &roots{}}
+	t := &telemetry{cfg: &cfg.Otel, tracer: p.Tracer(), in: in, roots: &roots{}, log: slog.New(slog.DiscardHandler)}
 	if cfg.Otel.JobLogs && p.Logging() {
 		t.logs = p.LoggerProvider().Logger("otelrunner/job")
+	}
+	if cfg.Otel.StepEndpoint {
+		t.openDoor = p.OpenDoor
 	}
 	if p.Tracing() || cfg.Metrics.Enabled {
 		t.http = client
@@ -82,6 +90,7 @@ type jobTelemetry struct {
 	rows  *rowLog
 	known chan struct{} // closed when facts are read
 	facts runFacts
+	door  *otel.Door         // nil: none
 	stop  context.CancelFunc // ends the reading
 }
 
@@ -121,6 +130,7 @@ func (tl *telemetry) begin(ctx context.Context, t *task.Task, masker *report.Mas
 		j.rows = newRowLog(tl.logs, t)
 		j.scope.SpanBegins = j.rows.in
 	}
+	j.open()
 	j.ctx = observe.With(j.ctx, j.scope)
 	j.scope.Begins(j.ctx)
 	if f := t.Fetched; !f.Began.IsZero() {
@@ -128,6 +138,21 @@ func (tl *telemetry) begin(ctx context.Context, t *task.Task, masker *report.Mas
 	}
 	j.learn()
 	return j
+}
+
+// open opens the job's own door for its programs' telemetry, where that is wanted.
+func (j *jobTelemetry) open() {
+	if j.openDoor == nil {
+		return
+	}
+	attrs := append(j.scope.Masked(j.runAttributes()), semconv.CICDPipelineTaskName(j.task.String("job")),
+		semconv.CICDPipelineTaskRunID(strconv.FormatInt(j.task.ID, 10)), semconv.CICDWorkerName(j.name))
+	var err error
+	if j.door, err = j.openDoor(otel.DoorOptions{Attributes: attrs, Mask: j.scope.Mask, Log: j.log}); err != nil {
+		j.log.Warn("the steps of a job get no OTLP endpoint", "error", err)
+		return
+	}
+	j.scope.StepEndpoint = j.door.URL()
 }
 
 // jobName is what a job is called where people read of it.
@@ -300,6 +325,9 @@ func (j *jobTelemetry) end() {
 	}
 	j.stop()
 	ended := time.Now()
+	if j.door != nil {
+		j.door.Close()
+	}
 	if j.span.SpanContext().IsSampled() && j.instance != "" && j.emitsRoot() {
 		j.emitRoot(ended)
 	}

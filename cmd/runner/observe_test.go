@@ -213,6 +213,7 @@ jobs:
         run: |
           echo "the secret is $S"
           echo "parent $TRACEPARENT state $TRACESTATE baggage $BAGGAGE"
+          echo "endpoint $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_PROTOCOL"
           mkdir -p act && printf '%%s\n' 'runs: {using: composite, steps: [{name: within, shell: sh, run: echo inner}]}' > act/action.yml
         env: {S: "${{ secrets.PASSWORD }}"}
       - name: hides ${{ secrets.PASSWORD }}
@@ -266,6 +267,7 @@ metrics: {enabled: true, addr: "`+metrics+`"}
 otel:
   endpoint: http://`+otlp+`
   job_logs: true
+  step_endpoint: true
   trace_url_template: https://traces.example/{trace_id}
 `)
 	otelcol := runProgram(t, collector, "--config", filepath.Join(r.dir, "collector.yaml"))
@@ -433,6 +435,9 @@ func checkLogs(t *testing.T, c *collected, trace, log string) {
 	}
 	if !strings.HasPrefix(rest, "otelrunner=") || !strings.Contains(rest, "cicd.pipeline.name=root1/demo/test.yml") {
 		t.Errorf("the step's state and baggage are %q", rest)
+	}
+	if !regexp.MustCompile(`(?m)^endpoint http://127\.0\.0\.1:[0-9]+/[A-Z2-7]{20,} http/protobuf$`).MatchString(log) {
+		t.Error("the step is not told of its own OTLP endpoint")
 	}
 	if !strings.Contains(log, "Trace: https://traces.example/"+trace) {
 		t.Error("the job's log does not say where its trace is")

@@ -63,6 +63,9 @@ type Scope struct {
 	Propagate bool
 	// Baggage is the value of the latter.
 	Baggage string
+	// StepEndpoint is where the job's programs may send telemetry of their own,
+	// from this machine; "" is nowhere.
+	StepEndpoint string
 	// TraceURL is where the trace is shown; "" is not known.
 	TraceURL string
 	// SpanBegins, if set, is told of the span whose work begins or goes on: a

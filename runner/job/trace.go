@@ -217,3 +217,16 @@ func propagate(ctx context.Context, env map[string]string) {
 		env["BAGGAGE"] = s.Baggage
 	}
 }
+
+// offerEndpoint tells a program where its telemetry may go, unless the workflow says
+// so itself. The protocol belongs to it: exporters differ in their default.
+func offerEndpoint(ctx context.Context, env map[string]string) {
+	const endpoint, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	url := observe.From(ctx).StepEndpoint
+	_, set := env[endpoint]
+	_, own := env[protocol]
+	if url == "" || set || own {
+		return
+	}
+	env[endpoint], env[protocol] = url, "http/protobuf"
+}
