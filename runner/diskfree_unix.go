@@ -15,7 +15,7 @@ func diskFree(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, fmt.Errorf("statfs: %w", err)
 	}
-	blocks, size := uint64(s.Bavail), uint64(s.Bsize)
+	blocks, size := uint64(s.Bavail), uint64(s.Bsize) //nolint:unconvert,gosec // their types differ between systems
 	if size > 0 && blocks > math.MaxInt64/size {
 		return math.MaxInt64, nil
 	}

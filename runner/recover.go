@@ -72,7 +72,7 @@ func (r *recovery) task(l *journal.Log) {
 	result := s.Result
 	if ran {
 		h.in.JobStarted()
-		result = r.explain(rep, l)
+		result = r.explain(rep)
 	}
 	ctx, cancel := h.stop.reporting()
 	defer cancel()
@@ -93,7 +93,7 @@ func (r *recovery) task(l *journal.Log) {
 
 // explain adds to the log of a task that was cut off what became of it, and
 // returns its result.
-func (r *recovery) explain(rep *report.Reporter, l *journal.Log) task.Result {
+func (r *recovery) explain(rep *report.Reporter) task.Result {
 	now := time.Now()
 	rep.Note(now, job.RowError+"The runner died in the middle of this job: its process was killed, or its machine failed. Run the job again.")
 	timer := time.NewTimer(sweepPatience)

@@ -241,8 +241,8 @@ func TestCompose(t *testing.T) {
 	}
 	for _, name := range []string{"collector.yaml", "prometheus.yaml", "grafana/provisioning/datasources/datasources.yaml", "grafana/provisioning/dashboards/dashboards.yaml", "tempo.yaml"} {
 		text := read(t, name)
-		var any map[string]any
-		if err := yaml.Unmarshal([]byte(text), &any); err != nil {
+		var content map[string]any
+		if err := yaml.Unmarshal([]byte(text), &content); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, m := range regexp.MustCompile(`(?:http://|endpoint: |\[)([a-z]+):[0-9]{4}`).FindAllStringSubmatch(text, -1) {

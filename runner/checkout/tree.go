@@ -92,14 +92,14 @@ func (t *tree) folderOf(of *object.Tree, dir, rel string, depth int) error {
 			t.left = append(t.left, path.Join(rel, e.Name))
 			continue
 		}
-		if err := t.entry(of, e, path.Join(dir, e.Name), path.Join(rel, e.Name), depth); err != nil {
+		if err := t.entry(e, path.Join(dir, e.Name), path.Join(rel, e.Name), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tree) entry(of *object.Tree, e *object.TreeEntry, name, rel string, depth int) error {
+func (t *tree) entry(e *object.TreeEntry, name, rel string, depth int) error {
 	switch e.Mode {
 	case filemode.Dir:
 		sub, err := object.GetTree(t.clone.Storage, e.Hash)

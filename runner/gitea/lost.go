@@ -19,5 +19,5 @@ func IsReplyLost(err error) bool {
 	}
 	var op *net.OpError
 	var dns *net.DNSError
-	return !(errors.As(err, &op) && op.Op == "dial") && !errors.As(err, &dns)
+	return (!errors.As(err, &op) || op.Op != "dial") && !errors.As(err, &dns)
 }

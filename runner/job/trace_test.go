@@ -81,7 +81,7 @@ func tree(spans []sdktrace.ReadOnlySpan) (lines []string) {
 			for _, kv := range s.Attributes() {
 				switch kv.Key {
 				case "cicd.pipeline.task.run.result", "cicd.pipeline.result", "error.type", "process.exit.code":
-					line += " " + kv.Value.Emit()
+					line += " " + kv.Value.String()
 				}
 			}
 			if s.Status().Code == codes.Error {

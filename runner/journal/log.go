@@ -180,11 +180,11 @@ func (l *Log) Finish(res task.Result, end time.Time, outputs map[string]string) 
 	l.syncSoon()
 }
 
-func (l *Log) append(write func([]byte) []byte, apply func(*State)) bool {
+func (l *Log) append(write func([]byte) []byte, apply func(*State)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		return false
+		return
 	}
 	before := len(l.pending)
 	l.pending = appendFrame(l.pending, l.seed, write)
@@ -193,7 +193,6 @@ func (l *Log) append(write func([]byte) []byte, apply func(*State)) bool {
 	if before == 0 {
 		l.notify()
 	}
-	return true
 }
 
 func (l *Log) notify() {

@@ -30,11 +30,11 @@ type owner struct{ uid, gid int }
 type mirrored struct {
 	owner
 	mode  fs.FileMode // in the container
-	print print
+	print imprint
 }
 
-// print changes whenever a file, folder or link changes.
-type print struct {
+// imprint changes whenever a file, folder or link changes.
+type imprint struct {
 	ino          uint64
 	mode         fs.FileMode
 	size         int64
@@ -139,18 +139,18 @@ func (m *mirror) unpackFile(name string, perm fs.FileMode, at time.Time, data io
 	return m.root.Chtimes(name, at, at)
 }
 
-// look takes the print of an entry.
-func (m *mirror) look(name string) (print, error) {
+// look takes the imprint of an entry.
+func (m *mirror) look(name string) (imprint, error) {
 	info, err := m.root.Lstat(name)
 	if err != nil {
-		return print{}, err
+		return imprint{}, err
 	}
-	return m.print(name, info), nil
+	return m.imprint(name, info), nil
 }
 
-func (m *mirror) print(name string, info fs.FileInfo) print {
+func (m *mirror) imprint(name string, info fs.FileInfo) imprint {
 	st := sys.NewStat_t(info)
-	p := print{ino: st.Ino, mode: info.Mode()}
+	p := imprint{ino: st.Ino, mode: info.Mode()}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		p.target, _ = m.root.Readlink(name)
@@ -176,7 +176,7 @@ func (m *mirror) changes() (changed, removed []string, err error) {
 			return nil
 		}
 		seen[name] = true
-		if old, ok := m.entries[name]; !ok || old.print != m.print(name, info) {
+		if old, ok := m.entries[name]; !ok || old.print != m.imprint(name, info) {
 			changed = append(changed, name)
 		}
 		return nil

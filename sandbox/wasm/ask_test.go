@@ -72,10 +72,10 @@ func TestDeterministicStep(t *testing.T) {
 		return out.String()
 	}
 	asks := map[string]string{"SANDBOX_DETERMINISTIC": "true"}
-	if random(asks) != random(asks) {
+	if first, second := random(asks), random(asks); first != second {
 		t.Error("two deterministic steps differ")
 	}
-	if random(nil) == random(nil) {
+	if first, second := random(nil), random(nil); first == second {
 		t.Error("randomness is not real")
 	}
 }

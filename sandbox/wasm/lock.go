@@ -83,7 +83,7 @@ func sweepOne(name string) (gone bool, err error) {
 	folder := strings.TrimSuffix(name, lockSuffix)
 	_, unmade := os.Lstat(folder)
 	if err != nil || errors.Is(unmade, fs.ErrNotExist) && time.Since(info.ModTime()) < startPause {
-		return false, nil //nolint:nilerr // it is looked at again at the next start
+		return false, nil // it is looked at again at the next start
 	}
 	switch err := tryLock(lock); {
 	case errors.Is(err, errLocked):
