@@ -92,6 +92,14 @@ func (l *Log) State() State {
 	return s
 }
 
+// Size is what the Log takes on the disk, in bytes, with what is about to be
+// written.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
+}
+
 // Full reports whether the Log has reached its size; it still takes what it is
 // given. Ack makes room.
 func (l *Log) Full() bool {

@@ -61,10 +61,13 @@ func TestInstruments(t *testing.T) {
 		if n := numbers(w.t, reader)["act_runner_report_log_buffer_rows"]; n != 2 {
 			w.t.Errorf("%d rows in the buffer, want 2", n)
 		}
+		if n := numbers(w.t, reader)["act_runner_report_log_buffer"]; n < 2 || n > 1000 {
+			w.t.Errorf("2 short rows take %d bytes", n)
+		}
 		w.finish(task.Success)
 		got := numbers(w.t, reader)
 		for _, name := range []string{
-			"act_runner_report_log_buffer_rows",
+			"act_runner_report_log_buffer_rows", "act_runner_report_log_buffer", "act_runner_journal",
 			"act_runner_report_log success", "act_runner_report_log error",
 			"act_runner_report_state success", "act_runner_report_state error",
 			"act_runner_client_errors UpdateLog", "act_runner_client_errors UpdateTask",

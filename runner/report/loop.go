@@ -189,12 +189,23 @@ func (r *Reporter) advance() {
 	}
 }
 
-// measure brings the buffer gauge up to date.
+// measure brings the gauges of what waits up to date.
 func (r *Reporter) measure() {
+	var disk int64
+	if r.o.Journal != nil {
+		disk = r.o.Journal.Size()
+	}
+	r.measureBytes(r.queue.cost, disk)
 	if n := int(r.queue.waiting()); n != r.gauge {
 		r.o.Instruments.BufferRows(n - r.gauge)
 		r.gauge = n
 	}
+}
+
+func (r *Reporter) measureBytes(memory int, disk int64) {
+	r.o.Instruments.BufferBytes(memory - r.gaugeBytes)
+	r.o.Instruments.JournalBytes(disk - r.gaugeDisk)
+	r.gaugeBytes, r.gaugeDisk = memory, disk
 }
 
 func earlier(a, b time.Time) time.Time {

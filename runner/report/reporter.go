@@ -175,8 +175,10 @@ type Reporter struct {
 	lastState    time.Time // when the last UpdateTask was sent, or New called
 	logRetry     retry
 	stateRetry   retry
-	chunk        int  // bytes of an UpdateLog request; shrinks when refused
-	gauge        int  // rows in the buffer gauge
+	chunk        int // bytes of an UpdateLog request; shrinks when refused
+	gauge        int // rows in the buffer gauge
+	gaugeBytes   int // and what they take in memory
+	gaugeDisk    int64
 	syncing      bool // the journal is on its way to the disk
 	durable      bool // it has arrived, or there is none
 	reason       task.Result
@@ -490,6 +492,7 @@ func (r *Reporter) shut() phase {
 	r.room.Broadcast()
 	r.o.Instruments.BufferRows(-r.gauge)
 	r.gauge = 0
+	r.measureBytes(0, 0)
 	if r.overflow > 0 {
 		r.o.Log.Warn("rows of a killed job were dropped: the server took them too slowly", "rows", r.overflow)
 		r.overflow = 0
