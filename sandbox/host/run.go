@@ -163,7 +163,7 @@ func startError(name, path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "this user may not execute " + path
 	case isNoProgram(err):
-		hint = path + " is there, but is no program of this system (a script needs a #! line)"
+		hint = noProgram(path)
 	default:
 		return fmt.Errorf("start %s: %w", name, err)
 	}
