@@ -72,7 +72,7 @@ func wasmLimits(c *config.Sandbox) wasm.Limits {
 	return wasm.Limits{
 		Wall: c.Time, CPU: c.CPU, Compile: c.CompileTime,
 		Memory: int64(c.Memory), Output: int64(c.Output), Disk: int64(c.Disk), FileSize: int64(c.FileSize), ModuleSize: int64(c.ModuleSize),
-		OpenFiles: int64(c.OpenFiles), Files: int64(c.Files), TableElements: int64(c.TableElements), Children: int64(c.Programs),
+		OpenFiles: int64(c.OpenFiles), Files: int64(c.Files), TableElements: int64(c.TableElements), Children: int64(c.Programs), Fuel: int64(c.Fuel),
 	}
 }
 

@@ -72,6 +72,19 @@ func wasmSteps(t *testing.T, row printer) {
 	free := unlimited(t, hotModule(rounds))
 	row("WASM: %d rounds of a hot loop under all limits | %v | ≤ 1.10; %v (the engine alone) | %.2f", rounds, round(hot), round(free), ratio(hot-module, free))
 
+	fuel, err := wasm.New(wasm.Options{Root: dir, Limits: wasm.Limits{Fuel: 1 << 40}, NoSpare: true})
+	must(t, err)
+	defer func() { must(t, fuel.Close()) }()
+	plain := box
+	box, err = fuel.Open(t.Context(), sandbox.Spec{ID: "fuel", Repository: "bench/work"})
+	must(t, err)
+	must(t, box.WriteFiles(t.Context(), []sandbox.File{{Path: "hot.wasm", Data: hotModule(rounds)}}))
+	step("./hot.wasm")
+	counted := median(7, func() time.Duration { return step("./hot.wasm") })
+	row("WASM: the same, with fuel counted | %v | ; %v (without) | %.2f", round(counted), round(hot), ratio(counted, hot))
+	must(t, box.Close(context.Background()))
+	box = plain
+
 	before := memoryOf(t)
 	for range 1000 {
 		step("./small.wasm")

@@ -114,6 +114,7 @@ type Sandbox struct {
 
 	OpenFiles, Files, TableElements, Programs int
 
+	Fuel          int // instructions; 0: no limit
 	Deterministic bool
 	NetworkAllow  []string
 }

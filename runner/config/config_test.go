@@ -154,6 +154,7 @@ sandbox:
   files: 1000
   table_elements: 5000
   programs: 4
+  fuel: 1000000
   deterministic: true
   network_allow: [api.example.com, "*.example.org:8443"]
 metrics:
@@ -197,7 +198,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 		Sandbox: config.Sandbox{
 			Mode: "wasm-only", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
-			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
+			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",
 			Labels: map[string]string{"site": "berlin"}, QueueThreshold: 90 * time.Second,

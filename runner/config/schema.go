@@ -181,6 +181,8 @@ func schema() []key {
 			doc: "How much processor time the compiling of one module may take."},
 		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,
 			doc: "The servers that programs may ask over HTTPS, by the sandbox's own functions: a host, *.HOST for all below one, with :PORT, or http://HOST for requests that are not encrypted. Addresses of this machine and of private networks are refused, whatever name leads to them. Empty: no network.", example: `["api.example.com", "*.cdn.example.com"]`},
+		{path: "sandbox.fuel", field: func(c *Config) any { return &c.Sandbox.Fuel }, def: "0", unit: "instructions", min: 0, max: 1 << 62,
+			doc: "How many WebAssembly instructions each program of a step may run, counted at the entries of functions and the turns of loops: the same count in every run and on every machine. The shell counts like any program. 0: no limit, and nothing is counted."},
 		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",
 			doc: "Give programs a clock and randomness that are the same in every run, instead of the real ones."},
 

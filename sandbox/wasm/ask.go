@@ -53,6 +53,7 @@ func askables() map[string]askable {
 		"FILES":          count(func(l *Limits) *int64 { return &l.Files }),
 		"OPEN_FILES":     count(func(l *Limits) *int64 { return &l.OpenFiles }),
 		"PROGRAMS":       count(func(l *Limits) *int64 { return &l.Children }),
+		"FUEL":           count(func(l *Limits) *int64 { return &l.Fuel }),
 		"TABLE_ELEMENTS": count(func(l *Limits) *int64 { return &l.TableElements }),
 	}
 }

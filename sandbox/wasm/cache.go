@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,11 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 	}
 	sum := sumOf(data)
 	prepared := info.Clamp(data, l.TableElements)
+	if l.Fuel > 0 {
+		if prepared, err = metered(prepared); err != nil {
+			return wire.Verdict{Error: worker.Plain(err.Error())}, nil
+		}
+	}
 	hash := sumOf(prepared)
 	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
 	defer func() { loaded(err) }()
@@ -91,6 +97,15 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 		return wire.Verdict{Error: refused.text}, nil
 	}
 	return wire.Verdict{File: hash + moduleSuffix, Sum: sum}, err
+}
+
+// metered is a module that counts its instructions.
+func metered(data []byte) ([]byte, error) {
+	info, err := module.Scan(data, module.Limits{Size: math.MaxInt64, TableElements: math.MaxInt64})
+	if err != nil {
+		return nil, err
+	}
+	return info.Meter(data)
 }
 
 // refusedError is a module that does not compile.

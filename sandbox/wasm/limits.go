@@ -22,6 +22,7 @@ type Limits struct {
 	TableElements int64         // of a module's tables; default 10,000,000
 	ModuleSize    int64         // bytes; default 64 MiB
 	Children      int64         // programs at a time; default 32
+	Fuel          int64         // instructions of each program; default 0: no limit, and none is counted
 	Compile       time.Duration // CPU time to compile one module; default 2 min
 }
 
@@ -60,7 +61,7 @@ func (l Limits) each(other Limits, both func(a, b int64) int64) Limits {
 		{(*int64)(&l.Wall), int64(other.Wall)}, {(*int64)(&l.CPU), int64(other.CPU)}, {(*int64)(&l.Compile), int64(other.Compile)},
 		{&l.Memory, other.Memory}, {&l.Output, other.Output}, {&l.OpenFiles, other.OpenFiles}, {&l.Disk, other.Disk},
 		{&l.Files, other.Files}, {&l.FileSize, other.FileSize}, {&l.TableElements, other.TableElements},
-		{&l.ModuleSize, other.ModuleSize}, {&l.Children, other.Children},
+		{&l.ModuleSize, other.ModuleSize}, {&l.Children, other.Children}, {&l.Fuel, other.Fuel},
 	} {
 		pick(f.a, f.b)
 	}
@@ -70,7 +71,7 @@ func (l Limits) each(other Limits, both func(a, b int64) int64) Limits {
 func (l Limits) wire() wire.Limits {
 	disk := l.disk()
 	disk.Open = l.OpenFiles
-	return wire.Limits{Memory: l.Memory, ModuleSize: l.ModuleSize, Children: int(l.Children), Disk: disk}
+	return wire.Limits{Memory: l.Memory, ModuleSize: l.ModuleSize, Children: int(l.Children), Fuel: l.Fuel, Disk: disk}
 }
 
 // disk are the limits of a job's files, for the runner's own writes too.

@@ -72,6 +72,9 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if err != nil {
 		return err
 	}
+	if asks.limits.Fuel > 0 && b.provider.options.Limits.Fuel == 0 {
+		return errors.New("the environment variable " + askPrefix + "FUEL: this runner counts no fuel, which its operator turns on by sandbox.fuel")
+	}
 	limits := b.provider.options.Limits.Lower(asks.limits)
 	step.Limits = limits.wire()
 	step.Deterministic = step.Deterministic || asks.deterministic

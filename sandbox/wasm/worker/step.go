@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	wexp "github.com/tetratelabs/wazero/experimental/sys"
 	"github.com/tetratelabs/wazero/sys"
@@ -40,6 +41,8 @@ type run struct {
 	memory  *memory
 	running atomic.Int32 // instances other than the first
 
+	outOfFuel atomic.Bool // of any instance
+
 	instantiated atomic.Int64 // nanoseconds that the first one took to begin
 }
 
@@ -61,7 +64,9 @@ func (w *worker) step(s wire.Step) wire.Outcome {
 	if out.Exit != 0 && out.Limit == "" {
 		// A limit is the reason of a failure, and no more than a refusal of a
 		// program that went on and succeeded.
-		if r.memory.denied.Load() {
+		if r.outOfFuel.Load() {
+			out.Limit, out.LimitText = "fuel", fmt.Sprintf("fuel limit of %d instructions reached", s.Limits.Fuel)
+		} else if r.memory.denied.Load() {
 			out.Limit, out.LimitText = "memory", fmt.Sprintf("memory limit of %s reached", rootfs.Size(s.Limits.Memory))
 		} else {
 			out.Limit, out.LimitText = w.quota.Hit()
@@ -210,8 +215,12 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 	mod, err := i.run.w.runtime.InstantiateModule(ctx, m.compiled, config.WithStartFunctions())
 	i.run.instantiated.CompareAndSwap(0, int64(time.Since(began)))
 	if mod != nil {
+		fuel := i.fill(mod)
 		if start := mod.ExportedFunction("_start"); start != nil && err == nil {
 			_, err = start.Call(ctx)
+		}
+		if err != nil && fuel != nil && int64(fuel.Get()) < 0 { //nolint:gosec // two's complement
+			i.run.outOfFuel.Store(true)
 		}
 		_ = mod.Close(ctx)
 	}
@@ -223,6 +232,15 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 		return int(exit.ExitCode() & 0xff), ""
 	}
 	return exitTrap, err.Error()
+}
+
+// fill sets the fuel of a module that counts it; nil is one that does not.
+func (i *instance) fill(mod api.Module) api.MutableGlobal {
+	fuel, _ := mod.ExportedGlobal(module.FuelGlobal).(api.MutableGlobal)
+	if fuel != nil {
+		fuel.Set(uint64(i.run.step.Limits.Fuel)) //nolint:gosec // positive
+	}
+	return fuel
 }
 
 // killable ends an instance that was killed at its next read or write.
