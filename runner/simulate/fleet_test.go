@@ -22,14 +22,15 @@ func TestBusyFleet(t *testing.T) {
 		latestPeak float64
 		oldest     time.Duration
 	}{
-		{"default", simulate.Fleet{}, 260, 3, 3 * time.Second},
-		{"halved", simulate.Fleet{LogLatency: 6 * time.Second, LogSweep: 10 * time.Second, StateReport: 10 * time.Second}, 130, 3, 6 * time.Second},
+		{"default", simulate.Fleet{Runners: 200, Measure: 15 * time.Second}, 260, 3, 3 * time.Second},
+		{"halved", simulate.Fleet{Runners: 40, Measure: 30 * time.Second, LogLatency: 6 * time.Second, LogSweep: 10 * time.Second, StateReport: 10 * time.Second}, 26, 3, 6 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := c.fleet
-				f.Runners, f.Tasks, f.Writing = 200, 3, 0.7
-				f.Warmup, f.Measure, f.Outage, f.Return = 15*time.Second, 30*time.Second, 2*time.Minute, 30*time.Second
+				f.Tasks, f.Writing = 3, 0.7
+				// Measured for whole intervals: of a part, chance would decide.
+				f.Warmup, f.Outage, f.Return = 15*time.Second, time.Minute, 15*time.Second
 				got, err := f.Run(t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -45,7 +46,7 @@ func TestBusyFleet(t *testing.T) {
 					t.Errorf("after the outage, %.0f requests in one second, %.1f of what it needs otherwise", got.Peak, got.Peak/got.Total)
 				}
 				// Each writing task must be heard of, not only rarely.
-				if n, least := got.Requests["UpdateLog"], int(0.95*420*30/c.oldest.Seconds()); n < least {
+				if n, least := got.Requests["UpdateLog"], int(0.95*f.Writing*float64(f.Runners*f.Tasks)*f.Measure.Seconds()/c.oldest.Seconds()); n < least {
 					t.Errorf("%d UpdateLog, want %d", n, least)
 				}
 			})
@@ -57,7 +58,7 @@ func TestIdleFleetOf200(t *testing.T) {
 	for _, wake := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c, err := simulate.Fleet{
-				Runners: 200, Capacity: 3, Warmup: 5 * time.Minute, Measure: 10 * time.Minute, Arrivals: 200, Wake: wake,
+				Runners: 200, Capacity: 3, Warmup: 3 * time.Minute, Measure: 4 * time.Minute, Arrivals: 60, Wake: wake,
 			}.Run(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -82,7 +82,11 @@ func (s *Server) NewClient(o RunnerOptions) (*gitea.Client, error) {
 
 func (s *Server) addRunner(name string, labels []string, ephemeral, cancelling bool) *runner {
 	id := int64(len(s.runners) + 1)
-	sum := sha256.Sum256(fmt.Appendf(nil, "runner %d", id))
+	key := fmt.Appendf(nil, "runner %d", id)
+	if s.opt.Seed != 0 { // tests that share a container engine must not share uuids
+		key = fmt.Appendf(key, " %d", s.opt.Seed)
+	}
+	sum := sha256.Sum256(key)
 	h := hex.EncodeToString(sum[:])
 	r := &runner{
 		id: id, name: name, labels: slices.Clone(labels), ephemeral: ephemeral, cancelling: cancelling,

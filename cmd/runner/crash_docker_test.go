@@ -1,0 +1,135 @@
+package main_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"otelrunner/runner/gitea/giteatest"
+	"otelrunner/runner/task"
+)
+
+// crashImage is a shell and nothing else.
+const crashImage = "otelrunner-test-crash:1"
+
+// docker runs the engine's own command.
+func docker(t *testing.T, stdin []byte, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "docker", args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// shellImage makes crashImage of this machine's busybox. A machine without an
+// engine, or without busybox, skips, unless CI says that it has both.
+func shellImage(t *testing.T) {
+	t.Helper()
+	skip := t.Skip
+	if os.Getenv("OTELRUNNER_TEST_DOCKER") != "" {
+		skip = t.Fatal
+	}
+	if out, err := docker(t, nil, "version"); err != nil {
+		skip("SKIP a killed runner's containers: no container engine: ", out, err)
+	}
+	if _, err := docker(t, nil, "image", "inspect", crashImage); err == nil {
+		return
+	}
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		skip("SKIP a killed runner's containers: there is no busybox to make an image of: ", err)
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	add := func(h *tar.Header, data []byte) {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(busybox))}, busybox)
+	for _, name := range []string{"sh", "sleep", "echo", "touch", "cat", "mkdir", "rm"} {
+		add(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, nil)
+	}
+	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := docker(t, layer.Bytes(), "import", "-c", "CMD sleep 1000000", "-", crashImage); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// A runner that is killed in a container job with a service: nothing of it is left
+// on the engine a minute after the next start, and the job is reported.
+func TestKilledInAContainerJob(t *testing.T) {
+	t.Parallel()
+	onLinux(t)
+	shellImage(t)
+	// Of a number of its own: tests share the engine, and runners of one uuid would
+	// sweep what the other has there.
+	r := newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
+	r.register("--labels", "box:docker://"+crashImage)
+	for i, v := range r.env {
+		if strings.HasPrefix(v, "OTELRUNNER_CONTAINER_DOCKER_HOST=") {
+			r.env[i] = "OTELRUNNER_CONTAINER_DOCKER_HOST="
+		}
+	}
+	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never", "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=10s", "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
+	mine := "label=otelrunner.runner=" + r.server.Runners()[0].UUID
+	left := func() (all string) {
+		for _, args := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
+			out, err := docker(t, nil, append(args, "--filter", mine)...)
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if out != "" {
+				all += args[0] + ": " + strings.ReplaceAll(out, "\n", " ") + "; "
+			}
+		}
+		return all
+	}
+	id := r.server.AddWorkflow(`
+on: push
+jobs:
+  build:
+    runs-on: box
+    services: {db: {image: `+crashImage+`}}
+    steps:
+      - run: echo begun && sleep 1000
+        shell: sh
+`, giteatest.TaskOptions{})
+	p := r.start("serve")
+	if err := r.server.Wait(within(t, time.Minute), func() bool { return strings.Contains(r.server.Log(id), "\nbegun\n") }); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, r.server.Log(id), p.stderr.String())
+	}
+	if there := left(); !strings.Contains(there, "ps: ") || !strings.Contains(there, "network: ") {
+		t.Fatalf("the job has %q", there)
+	}
+	p.kill()
+	began := time.Now()
+	p = r.start("serve")
+	done, err := r.server.WaitResult(within(t, time.Minute), id)
+	if err != nil || done.Result != task.Failure {
+		t.Fatalf("%s, %v\n%s", done.Result, err, p.stderr.String())
+	}
+	contains(t, "the job's log", r.server.Log(id), "\nbegun\n", "The runner died in the middle of this job", "What the job had left on the runner's machine is removed.")
+	if there := left(); there != "" {
+		t.Errorf("%s after the start, there is %s", time.Since(began), there)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+	if journals, _ := filepath.Glob(filepath.Join(r.dir, ".runner.journal", "task-*")); len(journals) > 0 {
+		t.Errorf("journals %v are left", journals)
+	}
+}
