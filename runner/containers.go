@@ -158,7 +158,9 @@ func (c *containers) sweep(used bool) <-chan struct{} {
 
 func (c *containers) waiting(line string) { c.log.Info(line) }
 
-// sweepEvery is how often a runner looks for what nobody removed; againAfter is how
+// sweepEvery is how often a runner looks for what nobody removed; againAfter is when
+// it looks for the second time, since the engine may still be making what a dead
+// runner has asked for in its last moment. It is also how
 // soon after an engine was away.
 const (
 	sweepEvery = 10 * time.Minute
@@ -167,7 +169,7 @@ const (
 
 // keep keeps a runner's things on the engine in order until ctx ends.
 func (c *containers) keep(ctx context.Context, p *container.Provider) {
-	away, warm := false, false
+	away, warm, looked := false, false, false
 	swept := sync.OnceFunc(func() { close(c.swept) })
 	for wait := time.Duration(0); sleep(ctx, wait) == nil; {
 		wait = sweepEvery
@@ -192,7 +194,9 @@ func (c *containers) keep(ctx context.Context, p *container.Provider) {
 		case away:
 			c.log.Info("the container engine is back")
 		}
-		away = false
+		if away = false; !looked {
+			looked, wait = true, againAfter
+		}
 		swept()
 		c.gate("")
 		if !warm {

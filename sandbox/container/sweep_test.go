@@ -100,12 +100,12 @@ func TestKilledRunner(t *testing.T) {
 			_ = cmd.Wait()
 			// The engine may still be obeying the last request.
 			p := l.provider(t, container.Options{Runner: runner})
-			for range 50 {
+			for clean, looks := 0, 0; clean < 15 && looks < 300; looks++ {
 				if _, err := p.Sweep(t.Context()); err != nil {
 					t.Log(err)
 				}
-				if len(l.things(t, "otelrunner.runner="+runner)) == 0 {
-					break
+				if clean++; len(l.things(t, "otelrunner.runner="+runner)) > 0 {
+					clean = 0
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
