@@ -246,7 +246,7 @@ func (d *Door) stamp(m proto.Message) {
 			}
 		}
 		for _, kv := range d.opts.Attributes {
-			kept = append(kept, &commonpb.KeyValue{Key: string(kv.Key), Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: kv.Value.Emit()}}})
+			kept = append(kept, &commonpb.KeyValue{Key: string(kv.Key), Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: kv.Value.String()}}})
 		}
 		(*r).Attributes = kept
 	}

@@ -147,7 +147,7 @@ func TestDoorDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if took := time.Since(began); resp.StatusCode != 503 || took > doorPatience+5*time.Second {
+	if took := time.Since(began); resp.StatusCode != http.StatusServiceUnavailable || took > doorPatience+5*time.Second {
 		t.Errorf("HTTP %d after %v", resp.StatusCode, took)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // An engine is the container engine behind its API: Docker 20.10 or later, or
@@ -29,6 +30,9 @@ func newEngine(o Options) (*engine, error) {
 	if o.Host != "" && o.Host != "-" {
 		opts = append(opts, client.WithHost(o.Host))
 	}
+	// The client would make spans of its own calls, past the job's masker and with
+	// names of containers in theirs: package observe tells what matters of them.
+	opts = append(opts, client.WithTraceProvider(noop.NewTracerProvider()))
 	c, err := client.New(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("container.docker_host: %w", err)
