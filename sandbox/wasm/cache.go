@@ -162,6 +162,9 @@ func (c *cache) valid(hash string) bool {
 // add compiles a module in a folder of its own, and moves the result here, its
 // manifest last.
 func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
+	if err := c.use(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp(c.dir, "compile-")
 	if err != nil {
 		return fmt.Errorf("compile a WebAssembly module: %w", err)

@@ -37,8 +37,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/wasm/wire"
 	"otelrunner/sandbox/wasm/worker"
@@ -160,15 +158,12 @@ func New(o Options) (*Provider, error) {
 	}
 	cacheDir := filepath.Join(o.Cache, binary[:16])
 	jobs := filepath.Join(root, "jobs")
-	for _, dir := range []string{root, o.ToolCache, jobs, cacheDir} {
+	for _, dir := range []string{root, o.ToolCache, jobs} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder of the WASM sandbox: %w", err)
 		}
 	}
-	// This makes the folder in which the engine looks; workers cannot.
-	if _, err := wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
-		return nil, fmt.Errorf("make the cache of the WASM sandbox: %w", err)
-	}
+	sweepCaches(o.Cache, filepath.Base(cacheDir), o.Log)
 	p, err := o.provider(jobs)
 	if err != nil {
 		return nil, err
@@ -345,6 +340,9 @@ func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string))
 		Root:   s.folder,
 		Mounts: append([]wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}}, wireMounts(s.mounts)...),
 		Cache:  p.cache.dir,
+	}
+	if err := p.cache.use(); err != nil {
+		return nil, err
 	}
 	if p.shell.there() {
 		v, err := p.shell.ready(ctx, p.cache, p.options.Limits, telling)
