@@ -139,7 +139,7 @@ container:
   service_ready_timeout: 90s
   standby: 2
 sandbox:
-  mode: WASM-only
+  mode: Any
   allow_weak: true
   dir: /w/wasm
   time: 10m
@@ -196,7 +196,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 			ValidVolumes: []string{"cache-*", "/srv/**"}, BindWorkdir: true, WorkdirParent: "/var/work", ServiceReadyTimeout: 90 * time.Second, Standby: 2,
 		},
 		Sandbox: config.Sandbox{
-			Mode: "wasm-only", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
+			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
 			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
 		},
@@ -213,6 +213,19 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 	}
 	if l.Warnings != nil {
 		t.Errorf("warnings %q", l.Warnings)
+	}
+}
+
+func TestWASMOnly(t *testing.T) {
+	const file = "sandbox: {mode: wasm-only}\n"
+	if l := mustLoad(t, file); l.Sandbox.Mode != config.WASMOnly || l.Warnings != nil {
+		t.Errorf("%q, warnings %q", l.Sandbox.Mode, l.Warnings)
+	}
+	if _, err := load(t, file+"health: {script: /bin/true}\n"); err == nil || !strings.Contains(err.Error(), "c.yaml:2: health.script: a script cannot be run") {
+		t.Errorf("a script: %v", err)
+	}
+	if l := mustLoad(t, file+"container: {require_docker: true}\n"); len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "has no effect") {
+		t.Errorf("an engine: warnings %q", l.Warnings)
 	}
 }
 

@@ -254,9 +254,33 @@ func (l *loader) relations() {
 			l.name("runner.log_report_max_latency"), duration(r.LogReportMaxLatency), duration(r.LogReportInterval))
 	}
 	l.containers()
+	l.wasmOnly()
 	if p := &l.out.Poll; p.Wake != "" && p.WakeSecretFile == "" {
 		l.problem(l.out.from["poll.wake"].String(), "poll.wake_secret_file", "the webhook needs a secret: without one, anybody could wake the runner; put one into a file and name it here")
 	}
+}
+
+// wasmOnly is relations for the mode wasm-only, in which the runner executes no
+// program and speaks to no engine.
+func (l *loader) wasmOnly() {
+	c := &l.out.Config
+	if c.Sandbox.Mode != WASMOnly {
+		return
+	}
+	if c.Health.Script != "" {
+		l.problem(l.place("health.script"), "health.script", "a script cannot be run, because sandbox.mode is wasm-only: no program but the runner itself is executed")
+	}
+	if c.Container.RequireDocker {
+		l.warn("%s has no effect, because sandbox.mode is wasm-only: no container engine is spoken to", l.name("container.require_docker"))
+	}
+}
+
+// place is what has set a key.
+func (l *loader) place(path string) string {
+	if from, ok := l.out.from[path]; ok {
+		return from.String()
+	}
+	return l.file
 }
 
 // containers is relations for the container sandbox.
