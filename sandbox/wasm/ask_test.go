@@ -34,6 +34,7 @@ func TestAsk(t *testing.T) {
 		{"memory", small, map[string]string{"SANDBOX_LIMIT_MEMORY": "4m"}, "memory limit of 4 MiB reached", "memory 4 MiB"},
 		{"enough", small, map[string]string{"SANDBOX_LIMIT_MEMORY": "8m", "SANDBOX_LIMIT_FILES": ""}, "", "memory 8 MiB"},
 		{"more than the operator's", large, map[string]string{"SANDBOX_LIMIT_MEMORY": "1t"}, "memory limit of 64 MiB reached", "memory 1024 GiB"},
+		{"less than it begins with", small, map[string]string{"SANDBOX_LIMIT_MEMORY": "64k"}, "its memory starts with 128 KiB, and the limit is 64 KiB", "memory 64 KiB"},
 		{"the next step has its own", small, nil, "", "Used: "},
 		{"nothing", small, map[string]string{"SANDBOX_LIMIT_MEMORY": "0"}, `SANDBOX_LIMIT_MEMORY: "0" is no size above 0`, ""},
 		{"no time", small, map[string]string{"SANDBOX_LIMIT_TIME": "5"}, `"5" is no time above 0: expected one like`, ""},
@@ -55,6 +56,30 @@ func TestAsk(t *testing.T) {
 				t.Errorf("details %q, want %q", details, c.tells)
 			}
 		})
+	}
+}
+
+// TestAskLessThanTheShellTakes is a limit below the memory that the shell, which is
+// ready when the step begins, starts with.
+func TestAskLessThanTheShellTakes(t *testing.T) {
+	shell := program(0, "")
+	shell.Pages = 100
+	j := open(t, newProvider(t, func(o *wasm.Options) {
+		o.Toolbox = func() ([]byte, error) { return shell.Bytes(), nil }
+		o.Commands = []string{"sh"}
+	}))
+	command := &sandbox.Command{Args: []string{"sh", "-c", ":"}, Env: map[string]string{"SANDBOX_LIMIT_MEMORY": "1m"}}
+	res, err := j.Run(t.Context(), command)
+	var limit *sandbox.LimitError
+	if !errors.As(err, &limit) || limit.Text != "memory limit of 1 MiB reached" {
+		t.Errorf("error %v, want the memory limit", err)
+	}
+	if details := strings.Join(res.Details, "\n"); !strings.Contains(details, "(the shell)") {
+		t.Errorf("details %q do not name the shell", details)
+	}
+	command.Env = nil
+	if _, err := j.Run(t.Context(), command); err != nil {
+		t.Errorf("the next step: %v", err)
 	}
 }
 

@@ -99,7 +99,8 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if out.Used || err != nil {
 		b.slot.worker.end()
 	}
-	b.ran(b.moduleOf(out, step))
+	out.Module = b.moduleOf(out, step)
+	b.ran(out.Module)
 	b.recount(base, out)
 	trapped(out, c)
 	result.Details = b.report(out, step, asks)

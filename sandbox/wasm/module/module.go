@@ -377,7 +377,7 @@ func (s *scan) memories(r *reader) {
 			return
 		}
 		if size := int64(m.Min) * pageSize; size > s.limits.Memory {
-			r.err = errorf(TooLarge, r.base+r.at, "its memory starts with %d MiB, and the limit is %d MiB", size>>20, s.limits.Memory>>20)
+			r.err = errorf(TooLarge, r.base+r.at, "its memory starts with %s, and the limit is %s", binarySize(size), binarySize(s.limits.Memory))
 			return
 		}
 		s.info.Memories = append(s.info.Memories, m)
@@ -447,4 +447,12 @@ func clip(name string) string {
 		return strings.ToValidUTF8(name[:most], "") + "…"
 	}
 	return name
+}
+
+// binarySize spells a size, in KiB below ten MiB.
+func binarySize(n int64) string {
+	if n < 10<<20 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
 }

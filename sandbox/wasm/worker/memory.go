@@ -42,11 +42,21 @@ type linear struct {
 	memory *memory
 	pages  pages
 	size   int64
+	begun  bool // it has had its first size
 }
 
 // Reallocate implements experimental.LinearMemory: nil where the limit or the
 // system has no more.
 func (l *linear) Reallocate(size uint64) []byte {
+	data := l.resize(size)
+	if data == nil && !l.begun {
+		l.pages.free() // the engine gives up without calling Free
+	}
+	l.begun = true
+	return data
+}
+
+func (l *linear) resize(size uint64) []byte {
 	more := int64(size) - l.size //nolint:gosec // at most 4 GiB
 	if more > 0 && !l.memory.take(more) {
 		return nil

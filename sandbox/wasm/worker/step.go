@@ -212,7 +212,7 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 		config = config.WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep()
 	}
 	began := time.Now()
-	mod, err := i.run.w.runtime.InstantiateModule(ctx, m.compiled, config.WithStartFunctions())
+	mod, err := i.instantiate(ctx, m, config.WithStartFunctions())
 	i.run.instantiated.CompareAndSwap(0, int64(time.Since(began)))
 	if mod != nil {
 		fuel := i.fill(mod)
@@ -232,6 +232,22 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 		return int(exit.ExitCode() & 0xff), ""
 	}
 	return exitTrap, err.Error()
+}
+
+// instantiate makes a module ready to run. The engine panics where the memory that
+// a module begins with is refused.
+func (i *instance) instantiate(ctx context.Context, m *loaded, config wazero.ModuleConfig) (mod api.Module, err error) {
+	defer func() {
+		said := recover()
+		switch {
+		case said == nil:
+		case i.run.memory.denied.Load():
+			mod, err = nil, fmt.Errorf("the memory that the module begins with does not fit into the limit of %s", rootfs.Size(i.run.step.Limits.Memory))
+		default:
+			panic(said)
+		}
+	}()
+	return i.run.w.runtime.InstantiateModule(ctx, m.compiled, config) //nolint:wrapcheck // as of a call of the module
 }
 
 // fill sets the fuel of a module that counts it; nil is one that does not.
