@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 )
 
@@ -289,7 +290,10 @@ func (e *NotFoundError) Error() string {
 	if e.Refused {
 		return e.Name + " cannot run: " + e.Hint
 	}
-	s := fmt.Sprintf("%s: not found in the sandbox's PATH", e.Name)
+	s := e.Name + ": not found in the sandbox"
+	if !strings.Contains(e.Name, "/") {
+		s += "'s PATH"
+	}
 	if e.Hint != "" {
 		s += "; " + e.Hint
 	}

@@ -44,7 +44,10 @@ func (b *box) find(name, dir string, dirs []string) (program, error) {
 		if b.isCommand(path.Clean(full)) {
 			return program{path: path.Clean(full)}, nil
 		}
-		return program{}, &sandbox.NotFoundError{Name: name, Hint: "here a program is a WebAssembly module, or an executable script that starts with #!"}
+		if files, rest := b.at(path.Clean(full)); exists(files, rest) {
+			return program{}, &sandbox.NotFoundError{Name: name, Refused: true, Hint: "it is no program of a WASM sandbox: those are WebAssembly modules, and executable scripts that start with #!"}
+		}
+		return program{}, &sandbox.NotFoundError{Name: name, Hint: "there is no such file"}
 	}
 	for _, d := range dirs {
 		if d == "" {
@@ -60,6 +63,11 @@ func (b *box) find(name, dir string, dirs []string) (program, error) {
 		return program{path: full}, nil
 	}
 	return program{}, &sandbox.NotFoundError{Name: name, Hint: b.hint()}
+}
+
+func exists(files sys.FS, name string) bool {
+	_, errno := files.Lstat(name)
+	return errno == 0
 }
 
 // commandFolder is where the toolbox's commands seem to be; they are not in the

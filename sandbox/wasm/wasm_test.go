@@ -295,6 +295,15 @@ func TestErrors(t *testing.T) {
 		t.Errorf("no toolbox: %v", err)
 	}
 	c := j.put(hello())
+	for name, says := range map[string]string{
+		"./none.wasm": "./none.wasm: not found in the sandbox; there is no such file",
+		"./text":      "./text cannot run: it is no program of a WASM sandbox: those are WebAssembly modules",
+	} {
+		_, err = j.Run(t.Context(), &sandbox.Command{Args: []string{name}, Files: []sandbox.File{{Path: "text", Data: []byte("words")}}})
+		if !errors.As(err, &notFound) || !strings.HasPrefix(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	c.Dir = "nowhere"
 	_, err = j.Run(t.Context(), c)
 	var dir *sandbox.DirError
