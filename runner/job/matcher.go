@@ -243,6 +243,17 @@ func stripColours(line []byte) []byte {
 	return colours.ReplaceAll(line, nil)
 }
 
+// annotates reports whether the problem becomes an annotation. A severity that
+// the line itself names may be another word, such as a compiler's "note": GitHub
+// shows such a line as it is.
+func (p problem) annotates() bool {
+	switch strings.ToLower(p.severity) {
+	case "", "error", "warning", "notice", "info":
+		return true
+	}
+	return false
+}
+
 // prefix returns the row prefix of a severity.
 func severityPrefix(severity string) string {
 	switch strings.ToLower(severity) {

@@ -70,7 +70,7 @@ func (o *output) line(line []byte, rest bool) {
 			return
 		}
 	}
-	if p, ok := o.matchers.match(line); ok {
+	if p, ok := o.matchers.match(line); ok && p.annotates() {
 		o.rows.sink.Row(o.now, p.row(string(stripColours(line))))
 		return
 	}

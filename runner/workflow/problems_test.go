@@ -13,6 +13,8 @@ var problems = []struct {
 	{"two documents", "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n---\na: 1\n", []string{"3:1: a second one"}},
 	{"nothing in it", "name: x\n", []string{"1:1: has no jobs"}},
 	{"no on", "jobs: {a: {runs-on: x, steps: [{run: x}]}}\n", []string{`1:1: the key "on" is missing`}},
+	{"a key of the file twice", "on: push\non: pull\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n", []string{`2:1: the workflow: the key "on" is given twice`}},
+	{"known keys leave out old readers' on", "on: push\nxyzzy: 1\njobs: {a: {runs-on: x}}\n", []string{"2:1: name, on, permissions, run-name", "3:8: jobs.a: the job has nothing to do"}},
 	{"on twice", "on: push\ntrue: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n", []string{"2:7: on: given twice"}},
 	{"a misspelt key and its consequence", "on: push\njobs:\n  a:\n    runs-on: x\n    step:\n    - run: x\n",
 		[]string{"3:3: jobs.a: the job has nothing to do", `5:5: warning: jobs.a: unknown key "step" is ignored; did you mean "steps"?`}},

@@ -121,7 +121,7 @@ func (r *reader) mappingAt(n *yaml.Node, path string, depth int) []entry {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "%s: expected a mapping, found %s", path, describe(n))
+		r.errorf(n, "%s: expected a mapping, found %s", orFile(path), describe(n))
 		return nil
 	}
 	if depth > maxDepth {
@@ -141,11 +141,11 @@ func (r *reader) mappingAt(n *yaml.Node, path string, depth int) []entry {
 			continue
 		}
 		if k.Kind != yaml.ScalarNode {
-			r.errorf(k, "%s: expected a name as the key, found %s", path, describe(k))
+			r.errorf(k, "%s: expected a name as the key, found %s", orFile(path), describe(k))
 			continue
 		}
 		if first := own[k.Value]; first != nil {
-			r.errorf(n.Content[i], "%s: the key %q is given twice; the first is in line %d", path, k.Value, first.Line)
+			r.errorf(n.Content[i], "%s: the key %q is given twice; the first is in line %d", orFile(path), k.Value, first.Line)
 			continue
 		}
 		own[k.Value] = n.Content[i]
@@ -214,7 +214,9 @@ func orFile(path string) string {
 func (r *reader) unknownKey(e entry, path string, f fields) {
 	names := make([]string, 0, len(f))
 	for k := range f {
-		names = append(names, k)
+		if k != "true" { // `on`, as an old YAML reader writes it back
+			names = append(names, k)
+		}
 	}
 	sort.Strings(names)
 	where := ""
