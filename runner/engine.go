@@ -59,7 +59,8 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Wasm:   o.wasm,
 		},
 		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules,
-		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+		RefuseEarly: wasmOnly(o.cfg),
+		Env:         env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
 }
 

@@ -71,7 +71,7 @@ func TestWasmOnly(t *testing.T) {
 		{"container:", strings.Replace(wasmStep, "    steps:", "    container: alpine:3\n    steps:", 1), task.Failure, []string{"The job asks for a container (container: alpine:3)"}},
 		{"container: on a host label", strings.Replace(strings.Replace(wasmStep, "    steps:", "    container: alpine:3\n    steps:", 1), "safe", "linux", 1), task.Failure, []string{"are not run; take them out"}},
 		{"services:", strings.Replace(wasmStep, "    steps:", "    services: {db: {image: postgres:16}}\n    steps:", 1), task.Failure, []string{"The job asks for services (db)"}},
-		{"a Docker action", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - uses: docker://alpine:3\n", task.Failure, []string{"docker://alpine:3"}},
+		{"a Docker action", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - run: echo before\n      - uses: docker://alpine:3\n", task.Failure, []string{"docker://alpine:3"}},
 		{"a Node.js action", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - run: |\n          mkdir a; echo 'runs: {using: node20, main: x.js}' > a/action.yml\n      - uses: ./a\n", task.Failure, []string{"./a"}},
 	} {
 		id := r.server.AddWorkflow(c.workflow, giteatest.TaskOptions{Labels: []string{"safe", "linux", "box"}})

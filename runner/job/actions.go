@@ -35,6 +35,11 @@ func (j *jobRun) prepareActions() (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if j.opts.RefuseEarly {
+		if refused := j.refuseEarly(ctx, uses, 0); len(refused) > 0 {
+			return sentences(append([]error{err, modulesErr}, refused...)...)
+		}
+	}
 	return sentences(append([]error{err, modulesErr}, j.prepareImages(ctx, j.fetchedDocker(ctx, uses, 0))...)...)
 }
 

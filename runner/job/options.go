@@ -38,6 +38,11 @@ type Options struct {
 	// sandbox; without it, they are refused there.
 	ModuleRunner sandbox.ModuleRunner
 
+	// RefuseEarly ends a job before its first step where a step names an action
+	// that cannot run in its sandbox (an image, an action of another repository),
+	// even if the step would not run. Else such a step fails when it comes.
+	RefuseEarly bool
+
 	// Instead, if any, does the work of some actions in their place.
 	Instead Instead
 
