@@ -79,7 +79,7 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 		d = j.perform(r)
 	}
 	conclusion := d.outcome
-	if conclusion == task.Failure && j.stepGoesOn(r) {
+	if run && conclusion == task.Failure && j.stepGoesOn(r) {
 		conclusion = task.Success
 	}
 	s.record(st.ID, d.outputs, d.outcome, conclusion)
@@ -90,7 +90,9 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 	return conclusion
 }
 
-// prepareStep evaluates what decides whether and for how long a step runs.
+// prepareStep evaluates what decides whether and for how long a step runs. run
+// is false also after an error in its env or condition: continue-on-error does
+// not help against these, as on GitHub.
 func (j *jobRun) prepareStep(r *stepRun) (run bool, err error) {
 	s := r.scope
 	r.action = s.action
@@ -112,7 +114,7 @@ func (j *jobRun) prepareStep(r *stepRun) (run bool, err error) {
 		return false, nil
 	}
 	if r.timeout, err = evalMinutes(r.TimeoutMinutes, r.at("timeout-minutes")); err != nil {
-		return false, fmt.Errorf("the step's timeout-minutes: %w", err)
+		return true, fmt.Errorf("the step's timeout-minutes: %w", err)
 	}
 	return true, nil
 }
