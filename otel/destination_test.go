@@ -16,19 +16,19 @@ func TestDestination(t *testing.T) {
 		{name: "nothing set"},
 		{
 			name: "configuration", endpoint: "http://c:4318",
-			want: destination{on: true, protocol: ProtocolHTTP, url: "http://c:4318/v1/metrics", shown: "http://c:4318"},
+			want: destination{on: true, protocol: ProtocolHTTP, url: "http://c:4318/v1/metrics", forward: "http://c:4318/v1/metrics", shown: "http://c:4318"},
 		},
 		{
 			name: "configuration with a path", endpoint: "https://c/otlp/",
-			want: destination{on: true, protocol: ProtocolHTTP, url: "https://c/otlp/v1/metrics", shown: "https://c/otlp/"},
+			want: destination{on: true, protocol: ProtocolHTTP, url: "https://c/otlp/v1/metrics", forward: "https://c/otlp/v1/metrics", shown: "https://c/otlp/"},
 		},
 		{
 			name: "configuration, gRPC", endpoint: "https://c:4317", protocol: ProtocolGRPC,
-			want: destination{on: true, protocol: ProtocolGRPC, url: "https://c:4317", shown: "https://c:4317"},
+			want: destination{on: true, protocol: ProtocolGRPC, url: "https://c:4317", forward: "https://c:4317", shown: "https://c:4317"},
 		},
 		{
 			name: "variable wins", env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pw@v:4318?x=1"}, endpoint: "http://c:4318",
-			want: destination{on: true, protocol: ProtocolHTTP, shown: "http://v:4318"},
+			want: destination{on: true, protocol: ProtocolHTTP, forward: "http://user:pw@v:4318/v1/metrics?x=1", shown: "http://v:4318"},
 		},
 		{
 			name: "the signal's variables win",
@@ -36,23 +36,23 @@ func TestDestination(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://v:4318", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:4317",
 				"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc",
 			},
-			want: destination{on: true, protocol: ProtocolGRPC, shown: "http://m:4317"},
+			want: destination{on: true, protocol: ProtocolGRPC, forward: "http://m:4317", shown: "http://m:4317"},
 		},
 		{
 			name: "protocol of the environment, endpoint of the configuration",
 			env:  map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, endpoint: "http://c:4317", protocol: ProtocolHTTP,
-			want: destination{on: true, protocol: ProtocolGRPC, url: "http://c:4317", shown: "http://c:4317"},
+			want: destination{on: true, protocol: ProtocolGRPC, url: "http://c:4317", forward: "http://c:4317", shown: "http://c:4317"},
 		},
 		{
 			name: "gRPC target without a scheme",
 			env:  map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-			want: destination{on: true, protocol: ProtocolGRPC, shown: "collector:4317"},
+			want: destination{on: true, protocol: ProtocolGRPC, forward: "collector:4317", shown: "collector:4317"},
 		},
 		{name: "switched off", env: map[string]string{"OTEL_METRICS_EXPORTER": "none"}, endpoint: "http://c:4318"},
 		{name: "another exporter", env: map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"}, endpoint: "http://c:4318"},
 		{
 			name: "several exporters", env: map[string]string{"OTEL_METRICS_EXPORTER": "prometheus, otlp"}, endpoint: "http://c:4318",
-			want: destination{on: true, protocol: ProtocolHTTP, url: "http://c:4318/v1/metrics", shown: "http://c:4318"},
+			want: destination{on: true, protocol: ProtocolHTTP, url: "http://c:4318/v1/metrics", forward: "http://c:4318/v1/metrics", shown: "http://c:4318"},
 		},
 		{name: "blank variable", env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": " "}},
 
