@@ -65,6 +65,8 @@ func TestCommandLine(t *testing.T) {
 		{"completes commands", "--generate-bash-completion", 0, "serve", ""},
 		{"completes subcommands", "config|--generate-bash-completion", 0, "validate", ""},
 		{"completes flags", "serve|--on|--generate-bash-completion", 0, "--once", ""},
+		{"expr without contexts", "expr|github.ref", 2, "", "give the contexts as a JSON file by --context FILE"},
+		{"expr, no contexts' file", "expr|1|--context|none.json", 2, "", "read the contexts: open none.json"},
 		{"no registration", "serve", 3, "", "run `runner register` first"},
 		{"register without a token", "register|--instance|http://127.0.0.1:1|--no-interactive", 2, "", "the registration token is missing: give --token"},
 		{"register without an instance", "register", 2, "", "URL of the Gitea server is missing"},

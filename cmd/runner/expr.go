@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"otelrunner/runner/workflow/expr"
 
@@ -41,9 +42,18 @@ func (p *program) expr(c *cli.Context) error {
 	}
 	result, err := expr.Eval(src, exprContext(values))
 	if err != nil {
-		return &usageError{err}
+		return &usageError{withContextHint(err, values)}
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s\n", expr.MarshalResult(result))
+	return err
+}
+
+// withContextHint says how contexts are given, to whom has given none.
+func withContextHint(err error, values map[string]any) error {
+	var e *expr.Error
+	if values == nil && errors.As(err, &e) && strings.Contains(e.Msg, "named-value") {
+		return fmt.Errorf("%w; give the contexts as a JSON file by --context FILE, like {\"github\": {\"ref\": \"refs/heads/main\"}}", err)
+	}
 	return err
 }
 
@@ -60,7 +70,7 @@ func (p *program) contexts(file string) (map[string]any, error) {
 		data, err = os.ReadFile(file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the contexts: %w", err)
+		return nil, usagef("read the contexts: %w", err)
 	}
 	decoded, err := expr.DecodeJSON(data)
 	if err != nil {
