@@ -180,9 +180,9 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// TestModulesDocker runs them in container jobs.
+// TestModulesDocker runs them in container jobs. It is over before TestSuiteDocker
+// begins, as both make the image, and remove it at their end.
 func TestModulesDocker(t *testing.T) {
-	t.Parallel()
 	makeSuiteImage(t)
 	for _, c := range moduleCases(t) {
 		if c.only == string(label.Wasm) {
