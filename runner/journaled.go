@@ -116,7 +116,7 @@ func endJournal(l *journal.Log, rep *report.Reporter, err error, log *slog.Logge
 	}
 	var e error
 	switch {
-	case rep.GivenUp() || rep.Undelivered() > 0:
+	case rep.GivenUp() || err == nil && rep.Undelivered() > 0:
 		var file string
 		file, e = l.Keep("The server takes no more of this task: it was silent for too long, reached the server's time limit, or was deleted.")
 		if file != "" {

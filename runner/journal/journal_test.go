@@ -203,6 +203,30 @@ func TestAnyCutGivesABeginning(t *testing.T) {
 }
 
 // A byte that changed ends the journal before it, whichever it is.
+// A server that has sealed a log acknowledges one row more than there are.
+func TestTheSealIsAcknowledgedToo(t *testing.T) {
+	j := open(t, Options{Dir: t.TempDir()})
+	l := begin1(t, j)
+	l.Row(at, "one")
+	l.Finish(task.Success, at, nil)
+	l.Ack(2, 0)
+	if err := l.Sync(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	j, logs := reopened(t, j)
+	if len(logs) != 1 {
+		t.Fatalf("%d logs", len(logs))
+	}
+	if s := logs[0].State(); s.Acked != 1 || s.Next != 1 || s.Result != task.Success {
+		t.Errorf("%+v", s)
+	}
+	l = logs[0]
+	l.Row(at, "two") // after the record of the acknowledgement
+	if _, logs = reopened(t, j); len(logs) != 1 || logs[0].State().Next != 2 {
+		t.Errorf("%d logs", len(logs))
+	}
+}
+
 func TestAChangedByteIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	l := begin1(t, open(t, Options{Dir: dir}))

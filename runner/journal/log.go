@@ -151,7 +151,10 @@ func (l *Log) Event(step int, t time.Time, res task.Result) {
 // Ack says that the server has the rows before the index acked, which have shift
 // added to their index there. What is no longer needed is removed.
 func (l *Log) Ack(acked, shift int64) {
-	l.append(func(b []byte) []byte { return appendAck(b, acked, shift) }, func(s *State) {
+	l.append(func(b []byte) []byte {
+		acked = min(acked, l.state.Next) // a server counts the row that seals its log, too
+		return appendAck(b, acked, shift)
+	}, func(s *State) {
 		s.Acked, s.Shift = max(s.Acked, acked), shift
 	})
 	l.mu.Lock()

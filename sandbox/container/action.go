@@ -121,7 +121,6 @@ func (j *job) startAction(ctx context.Context, img image.InspectResponse) (*runn
 		return nil, err
 	}
 	base.sharing()
-	base.config.User = ""
 	j.mu.Lock()
 	if j.actions == nil {
 		j.actions = map[string]*running{}

@@ -87,6 +87,9 @@ func (j *job) buildNow(ctx context.Context, dockerfile string, source buildConte
 	if limits.NanoCPUs > 0 {
 		options.CPUPeriod, options.CPUQuota = defaultPeriod, limits.NanoCPUs*defaultPeriod/1e9
 	}
+	if p.options.Network == "none" {
+		options.NetworkMode = "none" // the operator's wall holds for RUN, too
+	}
 	built, err := p.engine.ImageBuild(ctx, packed, options)
 	if err != nil {
 		return p.engine.sentence(ctx, "build the action's image", err)

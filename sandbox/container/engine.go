@@ -43,6 +43,15 @@ func newEngine(o Options) (*engine, error) {
 // retry is how often an engine that is away is asked again.
 const retry = 500 * time.Millisecond
 
+// answerTime is how long an engine that has taken a connection may say nothing.
+const answerTime = 5 * time.Second
+
+func (e *engine) version(ctx context.Context) (client.ServerVersionResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(e.timeout, answerTime))
+	defer cancel()
+	return e.ServerVersion(ctx, client.ServerVersionOptions{}) //nolint:wrapcheck // reach says what was done
+}
+
 // reach waits until the engine answers and returns its architecture, by Go's
 // name. An engine that has answered before is not asked.
 func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
@@ -51,7 +60,7 @@ func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
 	}
 	deadline := time.Now().Add(e.timeout)
 	for told := false; ; {
-		v, err := e.ServerVersion(ctx, client.ServerVersionOptions{})
+		v, err := e.version(ctx)
 		if err == nil {
 			if v.Os != "linux" {
 				return "", fmt.Errorf("the container engine at %s runs %s containers; only linux ones are supported", e.host, v.Os)

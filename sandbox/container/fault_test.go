@@ -38,6 +38,13 @@ func TestMemoryLimit(t *testing.T) {
 		if res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "exit 5"}}); err != nil || res.ExitCode != 5 {
 			t.Errorf("the next step: %+v, %v", res, err)
 		}
+		// A step that lives with it: the failure after it is none of the limit's.
+		if res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "head -c 200000000 /dev/zero | tail || true"}}); err != nil || res.ExitCode != 0 {
+			t.Errorf("a step that does not mind: %+v, %v", res, err)
+		}
+		if res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"sh", "-c", "exit 6"}}); err != nil || res.ExitCode != 6 {
+			t.Errorf("the step after it: %+v, %v", res, err)
+		}
 	}
 }
 
@@ -256,4 +263,17 @@ func TestPull(t *testing.T) {
 			}
 		})
 	}
+	t.Run("cached by digest, always, without credentials", func(t *testing.T) {
+		forget()
+		spec := newSpec()
+		spec.Image = name
+		same(t, "output", sh(t, open(t, l.provider(t, container.Options{Pull: container.PullMissing, DockerConfig: config}), spec), "echo fine"), "fine")
+		found, err := l.engine.ImageInspect(t.Context(), name)
+		if err != nil || len(found.RepoDigests) == 0 {
+			t.Fatalf("%v, %v", found.RepoDigests, err)
+		}
+		spec = newSpec()
+		spec.Image = found.RepoDigests[0]
+		contains(t, "error", refused(t, l.provider(t, container.Options{Pull: container.PullAlways}), spec), "cannot be pulled")
+	})
 }

@@ -39,8 +39,9 @@ func (p *Provider) ensure(ctx context.Context, w imageWish, log func(string)) (i
 		return image.InspectResponse{}, fmt.Errorf("image %q is not the name of an image: %w", w.name, err)
 	}
 	ref = reference.TagNameOnly(ref)
-	_, digested := ref.(reference.Digested)
-	if p.options.Pull != PullAlways || digested {
+	// With PullAlways a digest is asked for too: that an image is here says nothing
+	// about who may have it.
+	if p.options.Pull != PullAlways {
 		found, err := p.engine.ImageInspect(ctx, ref.String())
 		if err == nil && fits(found.InspectResponse, w.platform) {
 			observe.Looked(ctx, observe.CacheImage, true)
@@ -88,6 +89,12 @@ func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, l
 			platform.Variant = parts[2]
 		}
 		options.Platforms = []ocispec.Platform{platform}
+	}
+	if _, digested := ref.(reference.Digested); digested && p.options.Pull == PullAlways {
+		// The engine asks nobody for a digest that it has.
+		if _, err := p.engine.DistributionInspect(ctx, ref.String(), client.DistributionInspectOptions{EncodedRegistryAuth: auth}); err != nil {
+			return p.pullError(ctx, ref, w, err)
+		}
 	}
 	start := time.Now()
 	log("Pulling image " + w.name)

@@ -19,7 +19,7 @@ var oomFiles = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/m
 // would send people looking elsewhere.
 func (j *job) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, error) {
 	result, err := j.main.stream.Run(ctx, c)
-	if err != nil || result.ExitCode == 0 || j.main.limits.Memory <= 0 {
+	if err != nil || j.main.limits.Memory <= 0 {
 		return result, err
 	}
 	kills := oomKills(ctx, j.main)
@@ -27,6 +27,9 @@ func (j *job) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, erro
 		return result, nil
 	}
 	j.kills = kills
+	if result.ExitCode == 0 {
+		return result, nil // it lives with the death of its child; the next failure is another's
+	}
 	return result, &sandbox.LimitError{
 		Limit: "memory",
 		Text: fmt.Sprintf("memory limit of %s reached: the kernel killed a process of the container (exit code %d); lower what the step needs, or raise --memory in the container's options or the runner's container.memory",

@@ -46,13 +46,20 @@ func restrict(r Rules, report *Report) error {
 		}
 		return nil
 	}
+	access := readWrite
+	if abi < 2 {
+		// A rule that asks for what the kernel cannot grant would take all rules with
+		// it. Without it such a kernel refuses renames between folders.
+		access &^= lls.AccessFSRefer
+		report.Missing = append(report.Missing, "Landlock's right to rename between folders (Linux 5.19)")
+	}
 	rules := []landlock.Rule{}
 	for _, dir := range r.ReadOnly {
 		// Read files and folders; execute nothing.
 		rules = append(rules, landlock.PathAccess(lls.AccessFSReadFile|lls.AccessFSReadDir, dir))
 	}
 	for _, dir := range r.ReadWrite {
-		rules = append(rules, landlock.PathAccess(readWrite, dir))
+		rules = append(rules, landlock.PathAccess(access, dir))
 	}
 	if err := landlock.V7.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("jail the WASM worker: restrict it with Landlock: %w", err)
