@@ -126,7 +126,7 @@ runs:
         if: always()
         with: {args: "after"}
 `, Want: jobtest.Want{Result: "failure", Steps: []string{"failure", "success"}, Log: []string{"argument <after>"}}}},
-		{only: "host", Case: jobtest.Case{Name: "host steps and modules share the workspace", OS: "unix", Files: files, Workflow: workflow + `
+		{only: "host", Case: jobtest.Case{Name: "host steps and modules share the workspace", OS: "linux", Files: files, Workflow: workflow + `
       - run: mkdir d; echo from-shell > d/a; ln -s /etc/passwd d/secret
       - uses: wasm://./tools/m.wasm
         with: {args: "read:d/a write:d/b=from-module read:d/secret remove:d/a"}
