@@ -42,7 +42,7 @@ TESTFLAGS ?=
 test: $(GOTESTSUM) toolbox helper ## run every test, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'SKIP race detector: no C compiler ($(CC)) on this machine')
 	@mkdir -p bin
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile bin/test.json $(TESTFLAGS) --packages ./... -- $(RACE)
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile bin/test.json $(TESTFLAGS) --packages ./... -- $(RACE) -timeout 25m
 	cd sandbox/wasm/guest && $(GO) run ./build test ./...
 
 lint: $(GOLANGCI_LINT) ## gofmt, vet, golangci-lint, and the builds for other systems
