@@ -12,15 +12,17 @@ import (
 	"otelrunner/runner/workflow/expr"
 )
 
-// prepareActions fetches all actions that the job's steps name and makes the
-// images of those that have one ready, as much of it at once as can be.
-func (j *jobRun) prepareActions() (err error) {
-	uses := j.notBuiltIn(j.withoutInstead(usesOf(j.job.Steps)))
+// prepareActions fetches all actions that the job's steps name, or waits for who
+// does that already, and makes the images of those that have one ready, as much of
+// it at once as can be.
+func (j *jobRun) prepareActions(begun *fetching) (err error) {
+	uses := j.toFetch()
 	if len(uses) == 0 || j.opts.Actions == nil && j.opts.Modules == nil {
 		return nil
 	}
 	j.rows.group("Actions")
 	defer j.rows.endGroup()
+	j.fetched.release(j.rows.printf)
 	ctx, end := observe.Span(j.life.soft, "prepare actions")
 	defer func() { end(err) }()
 	actions, named := j.actionsOf(), j.stepImages(uses) // both are made here, before anything is shared
@@ -28,7 +30,10 @@ func (j *jobRun) prepareActions() (err error) {
 	var modulesErr error
 	wg.Go(func() { j.prepareImages(ctx, named) }) // what goes wrong is told below
 	wg.Go(func() { modulesErr = j.prepareModules(ctx, uses) })
-	if actions != nil {
+	switch {
+	case begun != nil:
+		err = begun.wait()
+	case actions != nil:
 		err = actions.Prepare(ctx, uses)
 	}
 	wg.Wait()
@@ -98,7 +103,7 @@ func (j *jobRun) actionsOf() *action.Job {
 			},
 			Token: j.task.String("token"),
 			Scope: j.task.String("repository"),
-			Log:   func(line string) { j.rows.printf("%s", line) },
+			Log:   func(line string) { j.fetched.write(line, j.rows.printf) },
 			Skip:  j.isBuiltIn,
 		})
 	}

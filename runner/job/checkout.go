@@ -8,6 +8,7 @@ import (
 
 	"otelrunner/runner/action"
 	"otelrunner/runner/checkout"
+	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -24,7 +25,7 @@ const checkoutName = "actions/checkout"
 // isBuiltIn reports whether a reference names an action that the runner does itself
 // in this job's sandbox; nothing is fetched for it.
 func (j *jobRun) isBuiltIn(ref action.Reference) bool {
-	if ref.Kind != action.Remote || ref.Path != "" || !strings.EqualFold(ref.Name, checkoutName) || j.info.Kind != sandbox.WASM {
+	if ref.Kind != action.Remote || ref.Path != "" || !strings.EqualFold(ref.Name, checkoutName) || j.scheme != label.Wasm {
 		return false
 	}
 	_, ok := j.sandbox.(sandbox.FileKeeper)

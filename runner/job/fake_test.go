@@ -22,6 +22,7 @@ import (
 type fake struct {
 	run     func(ctx context.Context, c *sandbox.Command, script string) (sandbox.Result, error)
 	openErr error
+	opening func(ctx context.Context) error // how long Open takes; nil is no time
 	close   error
 
 	mu     sync.Mutex
@@ -30,7 +31,12 @@ type fake struct {
 	closed int
 }
 
-func (f *fake) Open(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+func (f *fake) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	if f.opening != nil {
+		if err := f.opening(ctx); err != nil {
+			return nil, err
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.spec = spec

@@ -11,6 +11,7 @@ import (
 
 	"otelrunner/otel/observe"
 	"otelrunner/runner/action"
+	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/runner/workflow"
 	"otelrunner/runner/workflow/expr"
@@ -101,7 +102,9 @@ type jobRun struct {
 	timeout  time.Duration
 	sandbox  sandbox.Sandbox
 	info     sandbox.Info
+	scheme   label.Scheme // of the sandbox, when it is opened
 	actions  *action.Job
+	fetched  heldLines // what actions tells
 	images   images
 	modules  moduleFetches
 	github   map[string]any

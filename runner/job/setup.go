@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -97,13 +98,26 @@ func evalMinutes(text string, c *expr.Context) (time.Duration, error) {
 	return time.Duration(min(n*float64(time.Minute), float64(math.MaxInt64/2))), nil
 }
 
-// setUp opens the sandbox, fetches the actions and runs their pre steps.
+// setUp opens the sandbox, fetches the actions, at once where it can, and runs their
+// pre steps.
 func (j *jobRun) setUp() error {
 	j.tellJob()
 	if err := j.jobEnv(); err != nil {
 		return err
 	}
-	if err := j.open(); err != nil {
+	t, err := j.pick()
+	if err != nil {
+		return err
+	}
+	begun := j.beginFetch(t.label.Scheme)
+	defer begun.end()
+	if err := j.open(begun.opening(j.life.soft), t); err != nil {
+		if failed := begun.failed(); failed != nil && !j.life.stopped() {
+			j.rows.group("Actions")
+			j.fetched.release(j.rows.printf)
+			j.rows.endGroup()
+			return sentences(failed)
+		}
 		return err
 	}
 	j.github["workspace"] = j.info.Workspace
@@ -113,7 +127,7 @@ func (j *jobRun) setUp() error {
 	if err := j.writeEvent(); err != nil {
 		return err
 	}
-	if err := j.prepareActions(); err != nil {
+	if err := j.prepareActions(begun); err != nil {
 		return err
 	}
 	return j.runPres()
@@ -201,15 +215,23 @@ func evalVars(v workflow.Vars, c *expr.Context) (map[string]string, error) {
 	return env, nil
 }
 
-// open picks the label and opens its sandbox.
-func (j *jobRun) open() error {
+// target is where a job is to run.
+type target struct {
+	runsOn   []string
+	label    label.Label
+	provider sandbox.Provider
+	spec     sandbox.Spec
+}
+
+// pick picks the label, and with it who opens the sandbox.
+func (j *jobRun) pick() (target, error) {
 	runsOn, err := j.runsOn()
 	if err != nil {
-		return err
+		return target{}, err
 	}
 	picked, err := j.opts.Labels.Pick(runsOn)
 	if err != nil {
-		return err
+		return target{}, err
 	}
 	spec := sandbox.Spec{
 		ID: sandboxID(j.task.ID), Owner: j.owner(), Repository: j.task.String("repository"),
@@ -217,7 +239,7 @@ func (j *jobRun) open() error {
 		Log: func(line string) { j.rows.printf("%s", line) },
 	}
 	if spec.Container, spec.Services, err = j.containers(); err != nil {
-		return err
+		return target{}, err
 	}
 	// A host label's job that names a container runs in it, as on Gitea's own
 	// runner. A label that was made for isolation keeps its kind, and refuses.
@@ -225,13 +247,15 @@ func (j *jobRun) open() error {
 		picked.Scheme = label.Docker
 	}
 	provider, err := j.opts.provider(picked)
-	if err != nil {
-		return err
-	}
-	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(runsOn, ", "))
-	j.rows.group("Sandbox %s for %s", picked.Scheme, picked.Name)
-	ctx, end := observe.Span(j.life.soft, "open sandbox", attribute.String("otelrunner.sandbox", string(picked.Scheme)))
-	j.sandbox, err = provider.Open(ctx, spec)
+	return target{runsOn, picked, provider, spec}, err
+}
+
+// open opens the sandbox.
+func (j *jobRun) open(ctx context.Context, t target) (err error) {
+	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(t.runsOn, ", "))
+	j.rows.group("Sandbox %s for %s", t.label.Scheme, t.label.Name)
+	ctx, end := observe.Span(ctx, "open sandbox", attribute.String("otelrunner.sandbox", string(t.label.Scheme)))
+	j.sandbox, err = t.provider.Open(ctx, t.spec)
 	end(err)
 	if err != nil {
 		j.rows.endGroup()
