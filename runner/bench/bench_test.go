@@ -17,17 +17,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"otelrunner/otel"
 	"otelrunner/runner"
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/poll"
 	"otelrunner/runner/simulate"
 	"otelrunner/runner/task"
-
-	prom "github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/exporters/prometheus"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
 // TestTable prints the table. It fails only when something could not be
@@ -47,7 +42,8 @@ func TestTable(t *testing.T) {
 	hostSteps(t, row)
 	containerSteps(t, row)
 	wasmSteps(t, row)
-	instruments(row)
+	instruments(t, row)
+	telemetry(t, row)
 	largeWorkflow(t, row)
 	idleMemory(t, row)
 }
@@ -126,29 +122,6 @@ func hostSteps(t *testing.T, row printer) {
 	each := (many - one) / 20
 	row("host job, 1 step, hand-out to final state | %v | %v (bash -e -c true) | %.1f", round(one), round(floor), ratio(one, floor))
 	row("each further host step | %v | %v (bash -e -c true) | %.1f", round(each), round(floor), ratio(each, floor))
-}
-
-// instruments is the cost of the metrics, read by two readers.
-func instruments(row printer) {
-	var allocs float64
-	r := testing.Benchmark(func(b *testing.B) {
-		reader, err := prometheus.New(prometheus.WithRegisterer(prom.NewRegistry()))
-		if err != nil {
-			b.Fatal(err)
-		}
-		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithReader(sdkmetric.NewManualReader()))
-		in, err := otel.NewInstruments(provider, otel.InstrumentOptions{Name: "bench", Version: "bench", Capacity: 1})
-		if err != nil {
-			b.Fatal(err)
-		}
-		ctx := context.Background()
-		allocs = testing.AllocsPerRun(100, func() { in.ReportLog(ctx, true, time.Millisecond) })
-		b.ResetTimer()
-		for b.Loop() {
-			in.ReportLog(ctx, true, time.Millisecond)
-		}
-	})
-	row("instruments: a call counted and timed (2 operations), 2 readers | %d ns, %.0f allocations | 500 ns, 0 allocations | ", r.NsPerOp(), allocs)
 }
 
 // idleMemory is the resident memory of the built program while it waits.

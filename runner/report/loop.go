@@ -203,8 +203,12 @@ func (r *Reporter) measure() {
 }
 
 func (r *Reporter) measureBytes(memory int, disk int64) {
-	r.o.Instruments.BufferBytes(memory - r.gaugeBytes)
-	r.o.Instruments.JournalBytes(disk - r.gaugeDisk)
+	if n := memory - r.gaugeBytes; n != 0 {
+		r.o.Instruments.BufferBytes(n)
+	}
+	if n := disk - r.gaugeDisk; n != 0 {
+		r.o.Instruments.JournalBytes(n)
+	}
 	r.gaugeBytes, r.gaugeDisk = memory, disk
 }
 

@@ -99,8 +99,19 @@ type Options struct {
 	// order of the calls to Row of one goroutine. It must not wait.
 	Rows func(t time.Time, row string)
 
-	Instruments *otel.Instruments
+	Instruments Instruments // nil: nothing is measured
 	Log         *slog.Logger
+}
+
+// Instruments are what a report is measured with; *otel.Instruments are some. They
+// are called for requests and for what waits, never for a row.
+type Instruments interface {
+	ReportLog(ctx context.Context, ok bool, d time.Duration)
+	ReportState(ctx context.Context, ok bool, d time.Duration)
+	ClientError(ctx context.Context, m otel.Method)
+	BufferRows(delta int)
+	BufferBytes(delta int)
+	JournalBytes(delta int64)
 }
 
 func (o Options) withDefaults() Options {
