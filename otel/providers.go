@@ -142,6 +142,7 @@ func (p *Providers) build(ctx context.Context, opts ProvidersOptions, e env) err
 }
 
 func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res *resource.Resource, to [signals]destination) error {
+	shared := newHistograms(processEnv())
 	// No target_info: it would show every resource attribute, which an operator
 	// sets for the backend, to whoever can scrape. act_runner_info says who this
 	// is.
@@ -150,20 +151,27 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		promexporter.WithoutScopeInfo(),
 		promexporter.WithoutTargetInfo(),
+		promexporter.WithProducer(shared),
 	)
 	if err != nil {
 		return fmt.Errorf("prometheus bridge: %w", err)
 	}
 	providerOpts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(bridge)}
+	sharing := true
 	if d := to[signalMetrics]; d.on {
-		reader, err := p.otlpReader(ctx, d)
+		exporter, err := p.otlpExporter(ctx, d)
 		if err != nil {
 			return err
 		}
-		providerOpts = append(providerOpts, sdkmetric.WithReader(reader))
-		if reader, err = p.otlpReader(ctx, d); err != nil {
+		var readerOpts []sdkmetric.PeriodicReaderOption
+		if sharing = shareable(exporter); sharing {
+			readerOpts = append(readerOpts, sdkmetric.WithProducer(shared))
+		}
+		providerOpts = append(providerOpts, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter, readerOpts...)))
+		if exporter, err = p.otlpExporter(ctx, d); err != nil {
 			return err
 		}
+		reader := sdkmetric.NewPeriodicReader(exporter)
 		pp := sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader),
 			sdkmetric.WithCardinalityLimit(pipelineSeries))
 		p.pipelines = pp
@@ -171,6 +179,9 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 	}
 	mp := sdkmetric.NewMeterProvider(providerOpts...)
 	p.meters = mp
+	if sharing {
+		p.meters = sharedMeters{mp, shared}
+	}
 	p.shutdowns = append(p.shutdowns, mp.Shutdown)
 	return p.countFailures(opts.Namespace, to)
 }
@@ -180,12 +191,12 @@ func (p *Providers) buildMeters(ctx context.Context, opts ProvidersOptions, res 
 // otel.metric.overflow.
 const pipelineSeries = 200
 
-func (p *Providers) otlpReader(ctx context.Context, d destination) (sdkmetric.Reader, error) {
+func (p *Providers) otlpExporter(ctx context.Context, d destination) (sdkmetric.Exporter, error) {
 	exporter, err := newMetricExporter(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics to %s: %w", d.shown, err)
 	}
-	return sdkmetric.NewPeriodicReader(metricExporter{exporter, p.outage}), nil
+	return metricExporter{exporter, p.outage}, nil
 }
 
 // countFailures makes the counters of failed exports and of what was dropped for
