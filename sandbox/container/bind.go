@@ -2,17 +2,31 @@ package container
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
-
-	"otelrunner/sandbox"
+	"strings"
 )
 
-// makeBind makes the folder of this machine that is a container's workRoot.
-func (p *Provider) makeBind(name string) (string, error) {
+// Workspaces may be folders of this machine, below Options.WorkdirParent. Their
+// names begin with the runner's, so that a later run finds those that a dead one
+// has left.
+
+// bindPrefix begins the names of this runner's folders.
+func (p *Provider) bindPrefix() string {
+	if p.options.Runner == "" {
+		return reserved
+	}
+	sum := sha256.Sum256([]byte(p.options.Runner))
+	return reserved + hex.EncodeToString(sum[:4]) + "-"
+}
+
+// makeBind makes the folder of this machine that is a job's workRoot; "" where
+// workspaces are volumes.
+func (p *Provider) makeBind(job string) (string, error) {
 	if !p.options.BindWorkdir {
 		return "", nil
 	}
@@ -20,29 +34,46 @@ func (p *Provider) makeBind(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("container.workdir_parent: %w", err)
 	}
-	folder := filepath.Join(parent, name)
+	folder := filepath.Join(parent, p.bindPrefix()+job)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", fmt.Errorf("make the job's workspace: %w: container.workdir_parent must be a folder that the runner may write to", err)
 	}
 	return folder, nil
 }
 
-// unbind has the container empty the folder: a runner that is not root cannot
-// remove the files of the container's users.
-func (p *Provider) unbind(ctx context.Context, r *running) {
-	if os.Getuid() == 0 || r.stream == nil {
-		return
+// removeBind removes a folder; "" is none. No container may use it any more. What
+// the users of containers own, and a runner that is not root cannot remove, is
+// removed from inside a container.
+func (p *Provider) removeBind(ctx context.Context, folder string) error {
+	if folder == "" {
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	// Failures show when the folder is removed.
-	_, _ = r.stream.Run(ctx, &sandbox.Command{Args: []string{helperDir + "/" + helperFile, "--version"},
-		Remove: []string{workRoot + "/" + tempName, r.workspaceOwner}})
-}
-
-func removeBind(folder string) error {
-	if err := os.RemoveAll(folder); err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := os.RemoveAll(folder)
+	if errors.Is(err, os.ErrPermission) {
+		if err := p.empty(ctx, folder); err != nil {
+			return err
+		}
+		err = os.RemoveAll(folder)
+	}
+	if err != nil {
 		return fmt.Errorf("remove the job's workspace: %w", err)
 	}
 	return nil
+}
+
+// sweepFolders removes the folders of jobs that are not on.
+func (p *Provider) sweepFolders(ctx context.Context, s *sweeping) {
+	if !p.options.BindWorkdir {
+		return
+	}
+	entries, err := os.ReadDir(p.options.WorkdirParent)
+	if err != nil {
+		return // no job has made it yet
+	}
+	for _, e := range entries {
+		job, ok := strings.CutPrefix(e.Name(), p.bindPrefix())
+		if ok && !p.isActive(job) {
+			s.remove("workspace", func() error { return p.removeBind(ctx, filepath.Join(p.options.WorkdirParent, e.Name())) })
+		}
+	}
 }

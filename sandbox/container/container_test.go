@@ -424,7 +424,11 @@ func TestBind(t *testing.T) {
 		t.Fatal(err)
 	}
 	sh(t, s, "echo here > file; mkdir -p deep/er; chmod 0 deep")
-	data, err := os.ReadFile(filepath.Join(parent, "otelrunner-"+spec.ID, "octo", "hello", "file"))
+	files, err := filepath.Glob(filepath.Join(parent, "otelrunner-*-"+spec.ID, "octo", "hello", "file"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the workspace's file is at %v, %v", files, err)
+	}
+	data, err := os.ReadFile(files[0])
 	if err != nil || string(data) != "here\n" {
 		t.Errorf("%q, %v", data, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,7 +81,8 @@ func TestEngineGoes(t *testing.T) {
 	same(t, "after the sweep", sh(t, again, "echo fine"), "fine")
 }
 
-// TestHelperVolumeGone: somebody prunes volumes between two jobs.
+// TestHelperVolumeGone: somebody prunes volumes between jobs, of which several start
+// at once then: each of them brings back the volume, empty.
 func TestHelperVolumeGone(t *testing.T) {
 	l := engine(t)
 	p := l.provider(t, container.Options{Helper: func(string) ([]byte, error) {
@@ -90,27 +92,41 @@ func TestHelperVolumeGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	volume := helperVolumeOf(t, l, s)
+	closeBox(t, s)
+	for _, jobs := range []int{1, 4, 4, 0} {
+		if _, err := l.engine.VolumeRemove(t.Context(), volume, client.VolumeRemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range jobs {
+			wg.Go(func() {
+				s, err := p.Open(t.Context(), newSpec())
+				if err != nil {
+					t.Errorf("one of %d jobs: %v", jobs, err)
+					return
+				}
+				closeBox(t, s)
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// helperVolumeOf is the volume that a job's container has the helper from.
+func helperVolumeOf(t *testing.T, l *laboratory, s sandbox.Sandbox) string {
+	t.Helper()
 	found, err := l.engine.ContainerInspect(t.Context(), s.Info().JobContainer.ID, client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeBox(t, s)
-	volume := ""
 	for _, m := range found.Container.Mounts {
 		if strings.HasPrefix(m.Name, "otelrunner-helper-") {
-			volume = m.Name
+			return m.Name
 		}
 	}
-	for i := range 2 {
-		if _, err := l.engine.VolumeRemove(t.Context(), volume, client.VolumeRemoveOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		if i == 0 {
-			s := open(t2{t}, p, newSpec())
-			same(t, "output", sh(t, s, "echo fine"), "fine")
-			closeBox(t, s)
-		}
-	}
+	t.Fatalf("the container has no helper: %+v", found.Container.Mounts)
+	return ""
 }
 
 // TestHealthIsNoticed: no later than 200 ms after the engine knows.

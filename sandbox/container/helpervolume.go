@@ -19,6 +19,8 @@ import (
 const (
 	helperFile  = "helper"
 	helperLabel = labelPrefix + "helper"
+	// helperPrefix begins the volume's name.
+	helperPrefix = reserved + "helper-"
 
 	// fillTime is how long another runner may take to fill the volume before
 	// it is taken for dead.
@@ -32,36 +34,44 @@ const (
 // A container of the same name, made together with the volume and never started,
 // says that it is being filled: a volume without one is complete. image is any
 // image that is on the engine.
-func (p *Provider) helperVolume(ctx context.Context, image, arch string) (string, error) {
+//
+// What comes back stands for this filling of the volume; see forget.
+func (p *Provider) helperVolume(ctx context.Context, image, arch string) (*string, error) {
 	select {
 	case p.filling <- struct{}{}:
 		defer func() { <-p.filling }()
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	if name := p.helper.Load(); name != nil {
-		return *name, nil
+		return name, nil
 	}
 	program, err := p.options.Helper(arch)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	sum := sha256.Sum256(program)
-	name := reserved + "helper-" + hex.EncodeToString(sum[:8])
+	name := helperPrefix + hex.EncodeToString(sum[:8])
 	if err := p.fill(ctx, name, image, program); err != nil {
-		return "", p.engine.sentence(ctx, "bring the runner's helper to the container engine", err)
+		return nil, p.engine.sentence(ctx, "bring the runner's helper to the container engine", err)
 	}
 	p.helper.Store(&name)
-	return name, nil
+	p.refill = false
+	return &name, nil
 }
 
-// forget makes the next helperVolume fill the volume again: it was removed behind
-// the runner's back, and has come back empty with a container.
-func (p *Provider) forget(ctx context.Context, name string) {
-	p.helper.Store(nil)
-	_, _ = p.engine.VolumeRemove(ctx, name, client.VolumeRemoveOptions{}) // or it is still in use, by one that has failed as well
+// forget makes the next helperVolume fill the volume again, which was removed behind
+// the runner's back and has come back empty with a container: it is there then, and
+// that says nothing. One that was filled since volume was got is left as it is.
+func (p *Provider) forget(volume *string) {
+	p.filling <- struct{}{}
+	defer func() { <-p.filling }()
+	if p.helper.CompareAndSwap(volume, nil) {
+		p.refill = true
+	}
 }
 
+// fill fills the volume if it is not complete, or is not to be believed in.
 func (p *Provider) fill(ctx context.Context, name, image string, program []byte) error {
 	for {
 		_, err := p.engine.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
@@ -78,7 +88,7 @@ func (p *Provider) fill(ctx context.Context, name, image string, program []byte)
 			continue
 		case !errdefs.IsNotFound(err):
 			return err
-		case there:
+		case there && !p.refill:
 			return nil
 		}
 		err = p.fillNow(ctx, name, image, program)

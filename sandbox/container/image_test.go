@@ -44,7 +44,7 @@ func TestWorkspaceOf(t *testing.T) {
 		"octo/hello": "/workspace/octo/hello", "": "/workspace/repository/workspace", "../etc": "/workspace/repository/workspace",
 		"_temp/x": "/workspace/repository/workspace", "a/b/c": "/workspace/repository/workspace", "a/..": "/workspace/repository/workspace",
 	} {
-		got, _ := workspaceOf(repository)
+		got := workspaceOf(repository)
 		equal(t, repository, got, want)
 	}
 }

@@ -53,12 +53,12 @@ var (
 )
 
 // workspaceOf is where a repository's workspace is.
-func workspaceOf(repository string) (workspace, owner string) {
+func workspaceOf(repository string) string {
 	owner, name, ok := strings.Cut(repository, "/")
 	if !ok || !clean(owner) || !clean(name) {
-		return workRoot + "/repository/workspace", workRoot + "/repository"
+		return workRoot + "/repository/workspace"
 	}
-	return workRoot + "/" + owner + "/" + name, workRoot + "/" + owner
+	return workRoot + "/" + owner + "/" + name
 }
 
 func clean(part string) bool {
@@ -76,9 +76,7 @@ func (j *job) toolCache() string {
 
 // setUp gives the container to the job.
 func (j *job) setUp(ctx context.Context, o *opening) error {
-	workspace, owner := workspaceOf(j.spec.Repository)
-	j.main.workspaceOwner = owner
-	session, err := j.main.stream.Setup(ctx, o.setup(workspace))
+	session, err := j.main.stream.Setup(ctx, o.setup(workspaceOf(j.spec.Repository)))
 	if err != nil {
 		return fmt.Errorf("prepare the container of image %s: %w", o.wish.name, err)
 	}

@@ -48,8 +48,6 @@ type running struct {
 	network  string
 	bind     string
 	limits   container.Resources
-	// workspaceOwner is the folder below workRoot that holds the workspace.
-	workspaceOwner string
 	// fixedUser says that the helper runs as the steps' user itself.
 	fixedUser bool
 	attached  *attached
@@ -64,24 +62,33 @@ const helloTime = 30 * time.Second
 func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
 	defer func() {
 		if err != nil && l.bind != "" {
-			err = errors.Join(err, removeBind(l.bind))
+			err = errors.Join(err, p.removeBind(ctx, l.bind))
 		}
 	}()
-	for again := false; ; again = true {
+	for tries := startTries; ; tries-- {
 		volume, err := p.helperVolume(ctx, l.image.ID, l.arch)
 		if err != nil {
 			return nil, err
 		}
-		r, err := p.startOnce(ctx, l, volume)
+		r, err := p.startOnce(ctx, l, *volume)
 		if err == nil {
 			return r, nil
 		}
-		if again || ctx.Err() != nil || !strings.Contains(err.Error(), helperDir+"/"+helperFile) || !strings.Contains(err.Error(), "no such file") {
+		text := err.Error()
+		switch {
+		case tries == 0 || ctx.Err() != nil || !strings.Contains(text, helperDir+"/"+helperFile):
+			return nil, err
+		case strings.Contains(text, "no such file"):
+			p.forget(volume)
+		case !strings.Contains(text, "text file busy"): // it is being filled again
 			return nil, err
 		}
-		p.forget(ctx, volume)
 	}
 }
+
+// startTries is how often a container is made again whose helper was not there: while
+// volumes are pruned, other jobs' failures get in the way of each other.
+const startTries = 4
 
 func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
 	creating, created := observe.Start(ctx, observe.ContainerCreate, imageAttribute(l.image))
@@ -235,11 +242,7 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 // discard ends a container and removes it with its volume and folder. The
 // context is followed only in its deadline.
 func (p *Provider) discard(ctx context.Context, r *running) error {
-	if r.bind == "" {
-		return errors.Join(r.hangUp(), p.remove(ctx, r.id))
-	}
-	p.unbind(ctx, r)
-	return errors.Join(r.hangUp(), p.remove(ctx, r.id), removeBind(r.bind))
+	return errors.Join(r.hangUp(), p.remove(ctx, r.id), p.removeBind(ctx, r.bind))
 }
 
 // hangUp ends the stream, and with it every process in the container.

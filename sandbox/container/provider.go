@@ -47,7 +47,8 @@ type Provider struct {
 	process string // names this process among all
 
 	helper  atomic.Pointer[string] // the volume's name
-	filling chan struct{}
+	filling chan struct{}          // held by who fills it
+	refill  bool                   // whatever is there; guarded by filling
 
 	mu     sync.Mutex
 	active map[string]bool // jobs
@@ -148,6 +149,12 @@ func (p *Provider) setActive(job string, active bool) {
 	}
 }
 
+func (p *Provider) isActive(job string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.active[job]
+}
+
 // plan checks what the workflow wishes, before anything is made.
 func (p *Provider) plan(spec sandbox.Spec) (*opening, error) {
 	if !hostName.MatchString(spec.ID) {
@@ -228,7 +235,7 @@ func (o *opening) make(ctx context.Context) error {
 
 func (o *opening) makeMain(ctx context.Context, img image.InspectResponse) error {
 	name := reserved + o.spec.ID
-	bind, err := o.p.makeBind(name)
+	bind, err := o.p.makeBind(o.spec.ID)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (s *standby) make(name string) (*waiting, error) {
 		}
 		w.ownNetwork = network
 	}
-	bind, err := p.makeBind(reserved + w.job)
+	bind, err := p.makeBind(w.job)
 	if err == nil {
 		w.running, err = p.start(ctx, place{name: reserved + w.job, image: img, settings: set, network: network, labels: labels, arch: arch, bind: bind})
 	}

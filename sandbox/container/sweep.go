@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // Sweep removes what dead processes of this runner (Options.Runner) have left on
 // the engine, and what jobs of this process could not remove when they ended:
-// containers, services too, networks and volumes. It is for the start of a runner
+// containers, services too, networks, volumes and folders. It is for the start of a runner
 // and for its idle times, and is safe at any time: what a living job of this
 // process has is left alone. It returns how many things were removed.
 func (p *Provider) Sweep(ctx context.Context) (int, error) {
@@ -33,6 +34,7 @@ func (p *Provider) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	s.wg.Wait()
+	p.sweepFolders(ctx, s)
 	networks, err := p.engine.NetworkList(ctx, client.NetworkListOptions{Filters: filters()})
 	if err != nil {
 		return s.count, p.engine.sentence(ctx, "look for networks that a dead runner left", err)
@@ -70,13 +72,14 @@ const helperAge = 24 * time.Hour
 // that still needs one fills it anew.
 func (p *Provider) sweepHelpers(ctx context.Context) {
 	mine := p.helper.Load()
-	volumes, err := p.engine.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("label", helperLabel)})
+	// By their names: one that was pruned while containers started has no label.
+	volumes, err := p.engine.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("name", helperPrefix)})
 	if err != nil || mine == nil {
 		return
 	}
 	for _, v := range volumes.Items {
 		made, err := time.Parse(time.RFC3339, v.CreatedAt)
-		if err == nil && v.Name != *mine && time.Since(made) > helperAge {
+		if err == nil && strings.HasPrefix(v.Name, helperPrefix) && v.Name != *mine && time.Since(made) > helperAge {
 			_, _ = p.engine.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}) // one in use resists
 		}
 	}
@@ -84,12 +87,7 @@ func (p *Provider) sweepHelpers(ctx context.Context) {
 
 // living reports whether something belongs to a job of this process that is on.
 func (p *Provider) living(labels map[string]string) bool {
-	if labels[processLabel] != p.process {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.active[labels[jobLabel]]
+	return labels[processLabel] == p.process && p.isActive(labels[jobLabel])
 }
 
 // sweeping removes things, a few at a time.

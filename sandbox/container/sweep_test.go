@@ -15,7 +15,8 @@ import (
 )
 
 // victim in the environment makes this test program a runner that is to be killed:
-// it opens a job with a service and says what it does.
+// it opens a job with a service and says what it does. With _BIND in the environment
+// the workspace is a folder below that one; with _SWEEP the runner only sweeps.
 const victim = "OTELRUNNER_TEST_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -37,10 +38,16 @@ func die(runner string) {
 	if err != nil {
 		panic(err)
 	}
+	bind := os.Getenv(victim + "_BIND")
 	p, err := container.New(container.Options{Runner: runner, Pull: container.PullNever, HelperArgs: []string{"__helper"},
-		Helper: func(string) ([]byte, error) { return helper, nil }})
+		Helper: func(string) ([]byte, error) { return helper, nil }, BindWorkdir: bind != "", WorkdirParent: bind})
 	if err != nil {
 		panic(err)
+	}
+	if os.Getenv(victim+"_SWEEP") != "" {
+		n, err := p.Sweep(context.Background())
+		fmt.Println("swept", n, err)
+		return
 	}
 	spec := newSpec()
 	spec.Services = []sandbox.Service{{Name: "db", Container: sandbox.Container{Image: busybox, Options: "--entrypoint /bin/cat"}}}
@@ -54,10 +61,10 @@ func die(runner string) {
 		time.Sleep(300 * time.Millisecond)
 		fmt.Println("running")
 	}()
-	_, _ = s.Run(context.Background(), &sandbox.Command{Args: []string{"sh", "-c", "(setsid sleep 3600 &); sleep " + os.Getenv(victim+"_SLEEP")}})
+	_, _ = s.Run(context.Background(), &sandbox.Command{Args: []string{"sh", "-c", "mkdir -p deep/er; touch deep/er/file; chmod 0 deep; (setsid sleep 3600 &); sleep " + os.Getenv(victim+"_SLEEP")}})
 	fmt.Println("closing")
-	_ = s.Close(context.Background())
-	fmt.Println("closed")
+	s.(sandbox.Retirer).Retire() // as `runner serve` does before the final report
+	fmt.Println("closed", s.Close(context.Background()))
 	time.Sleep(time.Hour)
 }
 

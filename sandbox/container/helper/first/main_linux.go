@@ -17,6 +17,7 @@ import (
 const usage = `usage: helper [__helper]   serve the runner on standard input and output
        helper --version
        helper sleep         wait for SIGTERM and for orphans
+       helper empty FOLDER  remove what lies in a folder
 `
 
 // Main is the program: it returns its exit code.
@@ -30,6 +31,12 @@ func Main(args []string) int {
 		return 0
 	case len(words) == 1 && words[0] == "sleep":
 		sleep()
+		return 0
+	case len(words) == 2 && words[0] == "empty":
+		if err := empty(words[1]); err != nil {
+			fmt.Fprintf(os.Stderr, "helper: %v\n", err)
+			return 1
+		}
 		return 0
 	}
 	fmt.Fprint(os.Stderr, usage)
