@@ -28,12 +28,13 @@ type containers struct {
 	mu     sync.Mutex
 	opened *container.Provider
 
-	keeps bool                // what is made is kept in order
-	gate  func(reason string) // of the runner's readiness
+	keeps bool // what is made is kept in order
+	watch *engineWatch
 
 	keeping sync.Once
 	stop    context.CancelFunc // ends keep
 	kept    chan struct{}      // closed when it has ended
+	kick    chan struct{}      // holds one value: a job has met an engine that is away
 	swept   chan struct{}      // closed after the first sweep
 	used    func()             // is told that the engine is used; nil: nobody is
 }
@@ -44,8 +45,9 @@ type containers struct {
 func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog.Logger) *containers {
 	c := &containers{
 		log: log, required: cfg.Container.RequireDocker, only: len(labels) > 0,
-		keeps: uuid != "", gate: func(string) {}, swept: make(chan struct{}),
+		keeps: uuid != "", kick: make(chan struct{}, 1), swept: make(chan struct{}),
 	}
+	c.watch = &engineWatch{ask: c.ask, changed: func() {}, log: log}
 	for _, l := range labels {
 		if l.Scheme != label.Docker {
 			c.only = false
@@ -91,15 +93,56 @@ func (c *containers) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandb
 		return nil, err
 	}
 	c.begin(p)
-	return p.Open(ctx, spec)
+	box, err := p.Open(ctx, spec)
+	if err != nil && c.watch.look(ctx, 0) != "" && ctx.Err() == nil {
+		// The job was the first to meet an engine that has gone away: it gets the
+		// time to come back that it would have got a moment later.
+		box, err = p.Open(ctx, spec)
+		select {
+		case c.kick <- struct{}{}:
+		default:
+		}
+	}
+	return box, err
+}
+
+// needed reports whether the runner cannot do all it should without the engine.
+func (c *containers) needed() bool { return len(c.images) > 0 || c.required }
+
+// ask asks the engine whether it is there.
+func (c *containers) ask(ctx context.Context) error {
+	p, err := c.provider()
+	if err != nil {
+		return err
+	}
+	return p.Look(ctx)
+}
+
+// look says why the engine that the labels need cannot be used, now; "" that it can,
+// or that none needs it.
+func (c *containers) look(ctx context.Context) string {
+	if !c.needed() {
+		return ""
+	}
+	return c.watch.look(ctx, lookFresh)
+}
+
+// away is look by what was seen last.
+func (c *containers) away() string {
+	if !c.needed() {
+		return ""
+	}
+	return c.watch.reason()
 }
 
 // start makes the container sandbox of a runner that has docker:// labels, or that
 // requires an engine. A runner that can do nothing without the engine waits for it
-// and gives up with an error; another one goes on, with a gate that says why it is
-// not ready. It is called before the first Open.
-func (c *containers) start(ctx context.Context, gate func(reason string)) error {
-	if len(c.images) == 0 && !c.required {
+// and gives up with an error; another one goes on, and away says why its docker://
+// labels cannot be served. It is called before the first Open. changed is called
+// whenever away has changed.
+func (c *containers) start(ctx context.Context, changed func()) error {
+	c.watch.changed = changed
+	if !c.needed() {
 		return nil
 	}
 	p, err := c.provider()
@@ -111,7 +154,7 @@ func (c *containers) start(ctx context.Context, gate func(reason string)) error 
 			return err
 		}
 	}
-	c.gate = gate
+	c.watch.look(ctx, 0)
 	c.begin(p)
 	return nil
 }
@@ -160,52 +203,59 @@ func (c *containers) waiting(line string) { c.log.Info(line) }
 
 // sweepEvery is how often a runner looks for what nobody removed; againAfter is when
 // it looks for the second time, since the engine may still be making what a dead
-// runner has asked for in its last moment. It is also how
-// soon after an engine was away.
+// runner has asked for in its last moment. It is also how soon after a sweep that
+// failed.
 const (
 	sweepEvery = 10 * time.Minute
 	againAfter = 15 * time.Second
 )
 
-// keep keeps a runner's things on the engine in order until ctx ends.
+// keep keeps a runner's things on the engine in order until ctx ends, and looks for
+// the engine while it is away.
 func (c *containers) keep(ctx context.Context, p *container.Provider) {
-	away, warm, looked := false, false, false
-	swept := sync.OnceFunc(func() { close(c.swept) })
-	for wait := time.Duration(0); sleep(ctx, wait) == nil; {
-		wait = sweepEvery
-		err := p.Reach(ctx, c.waiting)
-		if err == nil {
-			var n int
-			if n, err = p.Sweep(ctx); n > 0 {
-				c.log.Info("what a dead runner or job left on the container engine is removed", "things", n)
+	var due time.Time // when the next sweep is
+	swept, warm := sync.OnceFunc(func() { close(c.swept) }), sync.OnceFunc(func() {
+		for _, image := range c.images {
+			p.Warm(image)
+		}
+	})
+	for again := true; ctx.Err() == nil; {
+		wait := lookAway
+		if c.watch.look(ctx, 0) == "" && ctx.Err() == nil {
+			warm()
+			if !time.Now().Before(due) {
+				due = time.Now().Add(againAfter)
+				if c.sweepOnce(ctx, p) {
+					swept()
+					if !again {
+						due = time.Now().Add(sweepEvery)
+					}
+					again = false
+				}
 			}
+			wait = time.Until(due)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			wait = againAfter
-			c.gate(err.Error())
-			if !away {
-				c.log.Warn("the jobs of docker:// labels fail until the container engine is back", "error", err)
-			}
-			away = true
-			continue
-		case away:
-			c.log.Info("the container engine is back")
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-c.kick:
+		case <-ctx.Done():
 		}
-		if away = false; !looked {
-			looked, wait = true, againAfter
-		}
-		swept()
-		c.gate("")
-		if !warm {
-			warm = true
-			for _, image := range c.images {
-				p.Warm(image)
-			}
-		}
+		timer.Stop()
 	}
+}
+
+// sweepOnce removes what dead processes have left, and reports whether nothing is
+// left now. What resists is no reason to take no jobs.
+func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) bool {
+	n, err := p.Sweep(ctx)
+	if n > 0 {
+		c.log.Info("what a dead runner or job left on the container engine is removed", "things", n)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("not all that a dead runner or job left on the container engine could be removed; it is tried again", "again_in", againAfter, "error", err)
+	}
+	return err == nil
 }
 
 // closeTime bounds how long the end may take.

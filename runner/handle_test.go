@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -198,39 +197,6 @@ func TestHandleWhileTheServerIsAway(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestDeclareWaitsForTheServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := giteatest.New(giteatest.Options{})
-		defer s.Close()
-		client, err := s.NewClient(giteatest.RunnerOptions{Labels: []string{"linux"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.SetDown(true)
-		time.AfterFunc(100*time.Second, func() { s.SetDown(false) })
-		began := time.Now()
-		caps, err := declare(t.Context(), client, "v", []string{"linux"}, 2*time.Second, 30*time.Second, slog.New(slog.DiscardHandler))
-		if err != nil || !caps.Has(gitea.CapabilityJobSummary) {
-			t.Fatalf("%v, %v", caps, err)
-		}
-		// Asked after 0, 2, 6, 14, 30, 60, 90 and 120 s.
-		if took := time.Since(began).Round(time.Second); took != 120*time.Second {
-			t.Errorf("it took %s, want 2m", took)
-		}
-		s.DeleteRunner(s.Runners()[0].UUID)
-		_, err = declare(t.Context(), client, "v", nil, time.Second, time.Second, slog.New(slog.DiscardHandler))
-		if !errors.Is(err, ErrUnregistered) {
-			t.Errorf("a deleted runner: %v", err)
-		}
-		s.SetDown(true)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Minute, func() { cancel(errStopping) })
-		if _, err = declare(ctx, client, "v", nil, time.Second, time.Second, slog.New(slog.DiscardHandler)); !errors.Is(err, errStopping) {
-			t.Errorf("stopped while waiting: %v", err)
-		}
-	})
 }
 
 func TestMirror(t *testing.T) {

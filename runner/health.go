@@ -26,7 +26,8 @@ type admission struct {
 	environ []string
 	log     *slog.Logger
 	free    func(dir string) (int64, error)
-	probe   func() error // of the journal; nil: there is none
+	probe   func() error                     // of the journal; nil: there is none
+	labels  func(ctx context.Context) string // why jobs of the labels that the server knows cannot be run; nil: they can
 
 	mu      sync.Mutex
 	dirs    []string // in which there must be room
@@ -35,7 +36,6 @@ type admission struct {
 	timeout time.Duration
 	asked   time.Time         // when the script ran
 	said    string            // what it said
-	engine  string            // why there is no container engine, where all labels need one
 	journal bool              // the journal has failed
 	closed  map[string]string // gates that are closed, with their reasons
 }
@@ -64,14 +64,6 @@ func (a *admission) broken(err error) {
 	a.put("journal", err.Error())
 }
 
-// noEngine says why the container engine, without which no job can be run, cannot
-// be reached; "" that it can.
-func (a *admission) noEngine(reason string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.engine = reason
-}
-
 // admit reports whether work may be asked for. It is what poll.Options.Admit is.
 func (a *admission) admit(ctx context.Context) bool {
 	a.mu.Lock()
@@ -83,7 +75,10 @@ func (a *admission) admit(ctx context.Context) bool {
 	}
 	a.put("disk", a.disk())
 	a.put("script", a.ask(ctx))
-	return len(a.closed) == 0 && a.engine == ""
+	if a.labels != nil {
+		a.put("labels", a.labels(ctx))
+	}
+	return len(a.closed) == 0
 }
 
 func reason(err error) string {

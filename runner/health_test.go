@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -37,13 +38,14 @@ func TestAdmissionWithoutConditions(t *testing.T) {
 	if !a.admit(t.Context()) || len(gates) > 0 {
 		t.Errorf("not admitted: %v", gates)
 	}
-	a.noEngine("the engine is away")
-	if a.admit(t.Context()) {
-		t.Error("admitted without an engine")
+	away := "the engine is away"
+	a.labels = func(context.Context) string { return away }
+	if a.admit(t.Context()) || gates["labels"] != away {
+		t.Errorf("admitted without an engine: %v", gates)
 	}
-	a.noEngine("")
-	if !a.admit(t.Context()) {
-		t.Error("not admitted with an engine")
+	away = ""
+	if !a.admit(t.Context()) || len(gates) > 0 {
+		t.Errorf("not admitted with an engine: %v", gates)
 	}
 }
 

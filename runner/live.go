@@ -30,6 +30,9 @@ type live struct {
 
 	admission *admission
 	poller    *poll.Poller
+	docker    *containers
+	declarer  *declarer
+	gate      func(name, reason string) // of readiness
 }
 
 // begin takes the first configuration.
@@ -52,13 +55,58 @@ func (l *live) Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, si
 // names are the labels without their schemes.
 func (l *live) names() []string { return l.labels.Load().Names() }
 
+// served are the names of the labels whose jobs can be run: all but those of
+// docker:// images while the container engine is away. Where that leaves none, they
+// are all, and reason says why none is served.
+func (l *live) served() (names []string, reason string) {
+	labels := *l.labels.Load()
+	away := l.docker.away()
+	if away == "" {
+		return labels.Names(), ""
+	}
+	rest := slices.DeleteFunc(slices.Clone(labels), func(l label.Label) bool { return l.Scheme == label.Docker })
+	if len(rest) == 0 {
+		return labels.Names(), away
+	}
+	return rest.Names(), ""
+}
+
+// declared are the names of the labels that the server should know.
+func (l *live) declared() []string {
+	names, _ := l.served()
+	return names
+}
+
+// unserved says why the server must not be asked for a job now: it would give one
+// whose sandbox is not there. It looks at the container engine first.
+func (l *live) unserved(ctx context.Context) string {
+	l.docker.look(ctx)
+	names, reason := l.served()
+	if reason == "" && !l.declarer.knows(names) {
+		return "the server is still to be told that this runner serves only " + strings.Join(names, ", ") + " now"
+	}
+	return reason
+}
+
+// engineChanged is called when the container engine has gone away or is back.
+func (l *live) engineChanged() {
+	l.gate("containers", l.docker.away())
+	l.declarer.changed()
+}
+
+// pace is how often the server is asked.
+func (l *live) pace() (first, longest time.Duration) {
+	r := &l.config.Load().Runner
+	return r.FetchInterval, r.FetchIntervalMax
+}
+
 // follow takes new configurations until ctx ends.
 func (s *service) follow(ctx context.Context, l *live) {
 	for {
 		select {
 		case next := <-s.Reloads:
 			s.notify.reloading()
-			s.reload(ctx, l, next)
+			s.reload(l, next)
 			s.notify.ready(serving(s.reg.Name, int(s.running.Load()), l.config.Load().Runner.Capacity))
 		case <-ctx.Done():
 			return
@@ -68,7 +116,7 @@ func (s *service) follow(ctx context.Context, l *live) {
 
 // reload takes what can change from a new configuration. Jobs that run keep what
 // they began with. What is wrong leaves all as it was.
-func (s *service) reload(ctx context.Context, l *live, next *config.Config) {
+func (s *service) reload(l *live, next *config.Config) {
 	old := l.config.Load()
 	cfg, taken, left := config.Reload(old, next)
 	if len(left) > 0 {
@@ -90,16 +138,14 @@ func (s *service) reload(ctx context.Context, l *live, next *config.Config) {
 		s.log.Error("reload: the new configuration is not used; the old one stays", "error", err)
 		return
 	}
-	relabelled := !slices.Equal(labels.Strings(), l.labels.Load().Strings())
 	l.engine.Store(&e)
 	l.labels.Store(&labels)
 	l.config.Store(cfg)
 	s.in.SetCapacity(cfg.Runner.Capacity)
 	l.poller.Set(cfg.Runner.Capacity, cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax)
-	if relabelled {
-		if _, err := declare(ctx, s.client, s.Version, labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log); err != nil && ctx.Err() == nil {
-			s.log.Error("reload: the server does not take the new labels", "error", err)
-		}
+	l.declarer.changed()
+	if s.Reloaded != nil {
+		s.Reloaded(cfg)
 	}
 	s.log.Info("reload: done", "changed", strings.Join(taken, ", "))
 }
@@ -210,9 +256,4 @@ func (s *service) rest(ctx context.Context) {
 			giveMemoryBack()
 		}
 	}
-}
-
-// onlyContainers reports whether every label needs the container engine.
-func onlyContainers(labels label.List) bool {
-	return !slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme != label.Docker })
 }

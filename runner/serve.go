@@ -48,6 +48,10 @@ type ServeOptions struct {
 	// is taken, see config.Reload.
 	Reloads <-chan *config.Config
 
+	// Reloaded, if set, is called with the configuration that is in force after a
+	// reload was taken.
+	Reloaded func(*config.Config)
+
 	// Ready, if set, is called once the server has accepted the runner, with
 	// the address of the metrics server, which is nil when it is off.
 	Ready func(metrics net.Addr)
@@ -198,7 +202,9 @@ func (s *service) run(ctx context.Context) error {
 	defer wasms.close()
 	modules := newModuleRunner(cfg, nil, s.wasm, s.log)
 	defer modules.close()
-	l := &live{admission: &admission{gate: s.readiness.Gate, environ: s.Environ, log: s.log, free: diskFree}}
+	l := &live{admission: &admission{gate: s.readiness.Gate, environ: s.Environ, log: s.log, free: diskFree}, docker: docker, gate: s.readiness.Gate}
+	l.admission.labels = l.unserved
+	l.declarer = newDeclarer(s.client, s.Version, l.declared, l.pace, s.log)
 	if s.journal != nil {
 		l.admission.probe = s.journal.Probe
 	}
@@ -208,13 +214,7 @@ func (s *service) run(ctx context.Context) error {
 	if err := l.begin(cfg, s.labels, s.roomy(cfg)); err != nil {
 		return err
 	}
-	gate := func(reason string) {
-		s.readiness.Gate("containers", reason)
-		if onlyContainers(*l.labels.Load()) {
-			l.admission.noEngine(reason)
-		}
-	}
-	if err := docker.start(stop.fetching, gate); err != nil {
+	if err := docker.start(stop.fetching, l.engineChanged); err != nil {
 		if stop.fetching.Err() != nil {
 			return nil
 		}
@@ -226,7 +226,7 @@ func (s *service) run(ctx context.Context) error {
 		}
 		return err
 	}
-	caps, err := declare(stop.fetching, s.client, s.Version, s.labels.Names(), cfg.Runner.FetchInterval, cfg.Runner.FetchIntervalMax, s.log)
+	caps, err := l.declarer.declare(stop.fetching)
 	if err != nil {
 		if errors.Is(err, errStopping) || errors.Is(err, errDraining) {
 			return nil
@@ -322,6 +322,7 @@ func (s *service) poll(stop *shutdown, l *live, caps gitea.Capabilities, docker 
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	var care sync.WaitGroup
 	care.Go(func() { s.follow(ctx, l) })
+	care.Go(func() { l.declarer.follow(ctx, l.poller.Again) })
 	care.Go(func() { s.expire(ctx) })
 	care.Go(func() { s.rest(ctx) })
 	care.Go(func() { s.notify.watch(watching, func() { s.readiness.Reasons(time.Now()) }) })

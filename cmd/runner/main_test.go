@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -115,16 +116,31 @@ type process struct {
 	err            error
 }
 
-// safeBuffer may be read while it is written to.
+// safeBuffer may be read, and waited for, while it is written to.
 type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written chan struct{} // closed by the next write; nil: nobody waits
 }
 
 func (b *safeBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.written != nil {
+		close(b.written)
+		b.written = nil
+	}
 	return b.b.Write(p)
+}
+
+// next returns what was written, and a channel that is closed when more is.
+func (b *safeBuffer) next() (string, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.written == nil {
+		b.written = make(chan struct{})
+	}
+	return b.b.String(), b.written
 }
 
 func (b *safeBuffer) String() string {
@@ -170,6 +186,54 @@ func (p *process) wait() int {
 	}
 	p.t.Fatal(p.err)
 	return -1
+}
+
+// until waits until cond holds of what the program has said on standard error.
+func (p *process) until(what string, cond func(stderr string) bool) {
+	p.t.Helper()
+	ctx := within(p.t, time.Minute)
+	for {
+		said, more := p.stderr.next()
+		if cond(said) {
+			return
+		}
+		select {
+		case <-more:
+		case <-p.ended:
+			if !cond(p.stderr.String()) {
+				p.t.Fatalf("the program has ended before %s:\n%s", what, p.stderr.String())
+			}
+			return
+		case <-ctx.Done():
+			p.t.Fatalf("waited in vain for %s:\n%s", what, p.stderr.String())
+		}
+	}
+}
+
+// says waits until the program has said something on standard error.
+func (p *process) says(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%q", text), func(stderr string) bool { return strings.Contains(stderr, text) })
+}
+
+// field waits until a JSON line of the program's log has a field, and returns its
+// value, a text.
+func (p *process) field(name string) (value string) {
+	p.t.Helper()
+	pattern := regexp.MustCompile(`"` + name + `":"([^"]+)"`)
+	p.until("the field "+name, func(stderr string) bool {
+		if m := pattern.FindStringSubmatch(stderr); m != nil {
+			value = m[1]
+		}
+		return value != ""
+	})
+	return value
+}
+
+// address is that of the metrics server, by a log in JSON.
+func (p *process) address() string {
+	p.t.Helper()
+	return p.field("address")
 }
 
 // run runs the program to its end.

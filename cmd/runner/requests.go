@@ -34,10 +34,12 @@ func (p *program) drainCommand() *cli.Command {
 }
 
 // follow passes on what signals ask of a running runner, until end is called.
-// Reloads are loaded with load; what it refuses is logged and goes no further.
-func follow(load func() (*config.Loaded, error), level *slog.LevelVar, log *slog.Logger) (drains chan struct{}, reloads chan *config.Config, end func()) {
+// Reloads are loaded with load; what it refuses is logged and goes no further. A
+// reload waits for the runner to take it, and gives way to a later one; it keeps
+// nothing else waiting.
+func follow(load func() (*config.Loaded, error), log *slog.Logger) (drains chan struct{}, reloads chan *config.Config, end func()) {
 	drain, reload, unsubscribe := requests()
-	drains, reloads = make(chan struct{}, 1), make(chan *config.Config)
+	drains, reloads = make(chan struct{}, 1), make(chan *config.Config, 1)
 	done := make(chan struct{})
 	var following sync.WaitGroup
 	following.Go(func() {
@@ -49,7 +51,13 @@ func follow(load func() (*config.Loaded, error), level *slog.LevelVar, log *slog
 				default: // it drains already
 				}
 			case <-reload:
-				pass(load, level, log, reloads, done)
+				if cfg := reloaded(load, log); cfg != nil {
+					select {
+					case <-reloads: // nobody has taken the one before
+					default:
+					}
+					reloads <- cfg // has room: nobody else sends
+				}
 			case <-done:
 				return
 			}
@@ -58,19 +66,15 @@ func follow(load func() (*config.Loaded, error), level *slog.LevelVar, log *slog
 	return drains, reloads, func() { unsubscribe(); close(done); following.Wait() }
 }
 
-// pass loads the configuration anew and hands it on.
-func pass(load func() (*config.Loaded, error), level *slog.LevelVar, log *slog.Logger, reloads chan<- *config.Config, done <-chan struct{}) {
+// reloaded loads the configuration anew; nil if it is wrong.
+func reloaded(load func() (*config.Loaded, error), log *slog.Logger) *config.Config {
 	cfg, err := load()
 	if err != nil {
 		log.Error("reload: the new configuration is not used; the old one stays", "error", err)
-		return
+		return nil
 	}
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	select {
-	case reloads <- &cfg.Config:
-		level.Set(levels[cfg.Log.Level])
-	case <-done:
-	}
+	return &cfg.Config
 }

@@ -53,11 +53,12 @@ func (p *program) serve(c *cli.Context) error {
 	}
 	stops, end := p.stops()
 	defer end()
-	drains, reloads, unfollow := follow(func() (*config.Loaded, error) { return p.loadConfig(c) }, level, slog.New(log))
+	drains, reloads, unfollow := follow(func() (*config.Loaded, error) { return p.loadConfig(c) }, slog.New(log))
 	defer unfollow()
 	return runner.Serve(c.Context, runner.ServeOptions{
 		Config: &cfg.Config, Version: programVersion(), Once: c.Bool("once"),
 		Environ: p.environ, Log: log, Stops: stops, Drains: drains, Reloads: reloads,
+		Reloaded: func(cfg *config.Config) { level.Set(levels[cfg.Log.Level]) },
 	})
 }
 

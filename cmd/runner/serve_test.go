@@ -318,27 +318,6 @@ func TestServerAnswersHTML(t *testing.T) {
 	contains(t, "the log", p.stderr.String(), "check the address", "again_in=2s")
 }
 
-// A runner that has other labels serves those while the container engine is away.
-func TestContainerEngineAway(t *testing.T) {
-	t.Parallel()
-	r := newRig(t).withServer(giteatest.Options{})
-	r.register("--labels", "linux:host,box:docker://img:1")
-	inBox := r.server.AddWorkflow(strings.Replace(passing, "runs-on: linux", "runs-on: box", 1), giteatest.TaskOptions{})
-	onHost := r.server.AddWorkflow(passing, giteatest.TaskOptions{})
-	p := r.start("serve", "--log-format", "json")
-	for id, want := range map[int64]task.Result{inBox: task.Failure, onHost: task.Success} {
-		if got, err := r.server.WaitResult(soon(t), id); err != nil || got.Result != want {
-			t.Errorf("task %d: %s, %v; want %s\n%s", id, got.Result, err, want, r.server.Log(id))
-		}
-	}
-	contains(t, "the job's log", r.server.Log(inBox), "container engine at unix:///nowhere/docker.sock does not answer: start it, or set container.docker_host")
-	contains(t, "the log", p.stderr.String(), "the jobs of docker:// labels fail until the container engine is back")
-	p.signal(syscall.SIGTERM)
-	if code := p.wait(); code != 0 {
-		t.Errorf("exit code %d: %s", code, p.stderr.String())
-	}
-}
-
 // One that has none does not start, and takes no job.
 func TestNoContainerEngine(t *testing.T) {
 	t.Parallel()

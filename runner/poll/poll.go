@@ -105,6 +105,7 @@ type Poller struct {
 	turn    turn
 	version atomic.Int64
 	pace    atomic.Pointer[pace]
+	again   chan struct{} // holds one value: see Again
 	staff   staff
 
 	// stop ends the fetching of all workers; its cause says why.
@@ -150,7 +151,7 @@ func New(o Options) *Poller {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Poller{opts: o}
+	p := &Poller{opts: o, again: make(chan struct{}, 1)}
 	p.staff.poller = p
 	p.Set(o.Capacity, o.Interval, o.MaxInterval)
 	return p
@@ -175,6 +176,16 @@ func (p *Poller) Set(capacity int, interval, longest time.Duration) {
 		p.staff.set(capacity)
 	} else if p.opts.Once {
 		p.staff.set(1)
+	}
+}
+
+// Again has an idle worker ask at once, for Admit first, and the server look for
+// work whatever it said last: what the runner can take has changed. While no worker
+// is idle, the first that is does so.
+func (p *Poller) Again() {
+	select {
+	case p.again <- struct{}{}:
+	default: // it is asked for already
 	}
 }
 

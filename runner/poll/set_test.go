@@ -164,3 +164,38 @@ func TestSetIntervals(t *testing.T) {
 		}
 	})
 }
+
+// After Again the server is asked at once, and to look whatever its list's version
+// is; a worker that is not admitted is asked again at once, too.
+func TestAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed atomic.Bool
+		s := newServer(empty)
+		p := poll.New(poll.Options{Fetcher: s, Capacity: 2, Handler: func(*task.Task) {}, Admit: func(context.Context) bool { return !closed.Load() }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(10*time.Minute + 100*time.Millisecond)
+		for name, change := range map[string]func(){
+			"while it sleeps": func() {},
+			"while it is not admitted": func() {
+				closed.Store(true)
+				time.Sleep(2*time.Minute + time.Millisecond)
+				closed.Store(false)
+			},
+		} {
+			change()
+			before, at := len(s.seen()), time.Since(s.start)
+			p.Again()
+			synctest.Wait()
+			if calls := s.seen(); len(calls) != before+1 || calls[before].at != at || calls[before].version != 0 {
+				t.Errorf("%s, at %v: %+v", name, at, calls[before:])
+			}
+			time.Sleep(10*time.Minute + 100*time.Millisecond)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

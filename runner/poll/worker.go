@@ -143,6 +143,9 @@ func (w *worker) sleep(ctx context.Context, err error) bool {
 		w.woken = true
 		w.p.version.Store(0) // there is something, whatever the server remembers
 		return true
+	case <-w.p.again:
+		w.p.version.Store(0)
+		return true
 	case <-w.ticket.yield:
 		return false
 	case <-ctx.Done():
@@ -156,6 +159,9 @@ func (w *worker) pause(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-w.p.again:
+		w.p.version.Store(0)
 		return true
 	case <-w.ticket.yield:
 		return false

@@ -52,6 +52,54 @@ func (e *engine) version(ctx context.Context) (client.ServerVersionResult, error
 	return e.ServerVersion(ctx, client.ServerVersionOptions{}) //nolint:wrapcheck // reach says what was done
 }
 
+// look asks once.
+func (e *engine) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if e.arch.Load() == nil {
+		_, err := e.ask(ctx)
+		if err == nil || errors.As(err, new(*unusableError)) {
+			return err
+		}
+		return e.silent("does not answer", err)
+	}
+	if _, err := e.Ping(ctx, client.PingOptions{}); err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			e.away()
+		}
+		return e.silent("does not answer", err)
+	}
+	return nil
+}
+
+// unusableError says that waiting for the engine is of no use.
+type unusableError struct {
+	text string
+	err  error
+}
+
+func (e *unusableError) Error() string { return e.text }
+func (e *unusableError) Unwrap() error { return e.err }
+
+// ask asks for the version and so for the architecture, once.
+func (e *engine) ask(ctx context.Context) (string, error) {
+	v, err := e.version(ctx)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "", &unusableError{fmt.Sprintf("the runner's user may not use the container engine at %s: add it to the group docker, or set container.docker_host: %v", e.host, err), err}
+	case err != nil:
+		return "", err
+	case v.Os != "linux":
+		return "", &unusableError{fmt.Sprintf("the container engine at %s runs %s containers; only linux ones are supported", e.host, v.Os), nil}
+	}
+	e.arch.Store(&v.Arch)
+	return v.Arch, nil
+}
+
+func (e *engine) silent(silence string, err error) error {
+	return fmt.Errorf("the container engine at %s %s: start it, or set container.docker_host: %w", e.host, silence, err)
+}
+
 // reach waits until the engine answers and returns its architecture, by Go's
 // name. An engine that has answered before is not asked.
 func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
@@ -60,26 +108,19 @@ func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
 	}
 	deadline := time.Now().Add(e.timeout)
 	for told := false; ; {
-		v, err := e.version(ctx)
-		if err == nil {
-			if v.Os != "linux" {
-				return "", fmt.Errorf("the container engine at %s runs %s containers; only linux ones are supported", e.host, v.Os)
-			}
-			e.arch.Store(&v.Arch)
-			return v.Arch, nil
+		arch, err := e.ask(ctx)
+		if err == nil || errors.As(err, new(*unusableError)) {
+			return arch, err
 		}
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
-		}
-		if errors.Is(err, os.ErrPermission) {
-			return "", fmt.Errorf("the runner's user may not use the container engine at %s: add it to the group docker, or set container.docker_host: %w", e.host, err)
 		}
 		if time.Now().After(deadline) {
 			silence := "does not answer"
 			if e.timeout >= time.Second {
 				silence = fmt.Sprintf("has not answered for %v", e.timeout)
 			}
-			return "", fmt.Errorf("the container engine at %s %s: start it, or set container.docker_host: %w", e.host, silence, err)
+			return "", e.silent(silence, err)
 		}
 		if !told && e.timeout >= time.Second {
 			log(fmt.Sprintf("The container engine at %s does not answer; waiting up to %v for it", e.host, e.timeout))
