@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/hashfiles"
@@ -71,23 +72,50 @@ func cause(err error) error {
 
 // WriteFiles writes files with their parent folders.
 func (j *job) WriteFiles(ctx context.Context, files []sandbox.File) error {
-	for _, file := range files {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		var err error
-		j.as(func() { err = writeFile(j.path(file.Path), file.Data, file.Mode) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return j.writeFiles(ctx, files, writeFile)
 }
 
-// writeFile writes a file with exactly this mode, whatever the umask; 0 is 0644.
+// writeOwnFiles writes a command's files. Those that it does not leave behind may
+// be spares.
+func (j *job) writeOwnFiles(ctx context.Context, c *sandbox.Command) error {
+	return j.writeFiles(ctx, c.Files, func(path string, data []byte, mode fs.FileMode) error {
+		if j.passing(c, path) && j.spares.take(path, data, mode) {
+			return nil
+		}
+		return writeFile(path, data, mode)
+	})
+}
+
+// passing reports whether a file is there for a command only.
+func (j *job) passing(c *sandbox.Command, path string) bool {
+	is := func(name string) bool { return j.path(name) == path }
+	return slices.ContainsFunc(c.Remove, is) && slices.ContainsFunc(c.Files, func(f sandbox.File) bool { return is(f.Path) })
+}
+
+func (j *job) writeFiles(ctx context.Context, files []sandbox.File, write func(string, []byte, fs.FileMode) error) error {
+	var err error
+	j.as(func() {
+		for _, file := range files {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			} else {
+				err = write(j.path(file.Path), file.Data, file.Mode)
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return err
+}
+
+// defaultMode is the mode of a file that names none.
+const defaultMode fs.FileMode = 0o644
+
+// writeFile writes a file with exactly this mode, whatever the umask.
 func writeFile(path string, data []byte, mode fs.FileMode) error {
 	if mode == 0 {
-		mode = 0o644
+		mode = defaultMode
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC | openNonblock
 	f, err := os.OpenFile(path, flags, mode.Perm())
@@ -114,23 +142,29 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 }
 
 // collect reads what a command is asked for.
-func (j *job) collect(c *sandbox.Command) (map[string][]byte, error) {
-	return sandbox.CollectFiles(c, func(name string, limit int64) (data []byte, err error) {
-		j.as(func() { data, err = readFile(j.path(name), limit) })
-		return data, err
+func (j *job) collect(c *sandbox.Command) (collected map[string][]byte, err error) {
+	j.as(func() {
+		collected, err = sandbox.CollectFiles(c, func(name string, limit int64) ([]byte, error) { return readFile(j.path(name), limit) })
 	})
+	return collected, err
 }
 
-// remove removes files, or whatever a step has put in their place.
-func (j *job) remove(names []string) error {
-	for _, name := range names {
-		var err error
-		j.as(func() { err = removeAny(j.path(name)) })
-		if err != nil {
-			return err
+// removeFiles removes what a command does not leave behind, or whatever it has put in its
+// place.
+func (j *job) removeFiles(c *sandbox.Command) error {
+	var err error
+	j.as(func() {
+		for _, name := range c.Remove {
+			path := j.path(name)
+			if j.passing(c, path) && j.spares.keep(path) {
+				continue
+			}
+			if err = removeAny(path); err != nil {
+				return
+			}
 		}
-	}
-	return nil
+	})
+	return err
 }
 
 func removeAny(path string) error {

@@ -71,6 +71,10 @@ func NewInside(o InsideOptions) (*Inside, error) {
 			return nil, err
 		}
 	}
+	i.spares = spares{folder: i.temp, owner: os.Geteuid()}
+	if o.User != nil {
+		i.spares.owner = int(o.User.UID)
+	}
 	i.env = environment{values: map[string]string{}, names: map[string]string{}}
 	for _, pair := range o.Environ {
 		if name, value, ok := strings.Cut(pair, "="); ok {

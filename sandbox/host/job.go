@@ -27,8 +27,11 @@ type job struct {
 
 	// lingering are the pipes that background processes hold open, and those
 	// whose Writer was stuck when its command was killed. It belongs to the
-	// goroutine that calls Run, and Close.
+	// goroutine that calls Run, and Close, as do the spares.
 	lingering []*pump
+	spares    spares
+
+	buffers buffers
 
 	mu     sync.Mutex
 	staged map[string]*stagedTree

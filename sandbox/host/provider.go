@@ -164,6 +164,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := j.makeFolders(ctx, repositoryName(spec.Repository)); err != nil {
 		return nil, errors.Join(err, j.release())
 	}
+	j.spares = spares{folder: j.temp, owner: os.Geteuid()}
 	j.env = p.base.clone()
 	j.env.setTemp(j.temp)
 	j.env.setAll(spec.Env)

@@ -25,11 +25,24 @@ const (
 	pipeMaximum = 1 << 20
 )
 
+// buffers are those of pumps that have ended, for the next: to make one takes as
+// long as all else that a short command does to memory. It is safe for concurrent
+// use.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[pumpBuffer]byte {
+	if old, ok := b.pool.Get().(*[pumpBuffer]byte); ok {
+		return old
+	}
+	return new([pumpBuffer]byte)
+}
+
 // pump copies a pipe to a Writer, as fast as the Writer takes it.
 type pump struct {
-	pipe   *os.File
-	writer io.Writer
-	done   chan struct{} // closed when the pipe is at its end
+	pipe    *os.File
+	writer  io.Writer
+	buffers *buffers
+	done    chan struct{} // closed when the pipe is at its end
 
 	mu       sync.Mutex
 	waiting  time.Time // since when it waits for data; zero while it writes
@@ -41,7 +54,9 @@ type pump struct {
 func (p *pump) run() {
 	defer close(p.done)
 	defer func() { _ = p.pipe.Close() }()
-	buffer := make([]byte, pumpBuffer)
+	own := p.buffers.get()
+	defer p.buffers.pool.Put(own)
+	buffer := own[:]
 	var failed bool
 	for {
 		p.wait()

@@ -35,7 +35,7 @@ func (j *job) Run(ctx context.Context, c *sandbox.Command) (res sandbox.Result, 
 		if err == nil {
 			err = cerr
 		}
-		if rerr := j.remove(c.Remove); err == nil {
+		if rerr := j.removeFiles(c); err == nil {
 			err = rerr
 		}
 	}()
@@ -45,7 +45,7 @@ func (j *job) Run(ctx context.Context, c *sandbox.Command) (res sandbox.Result, 
 	if len(c.Args) == 0 {
 		return res, errors.New("run a command: it has no program")
 	}
-	if err := j.WriteFiles(ctx, c.Files); err != nil {
+	if err := j.writeOwnFiles(ctx, c); err != nil {
 		return res, err
 	}
 	return j.run(ctx, c)
@@ -59,7 +59,7 @@ func (j *job) run(ctx context.Context, c *sandbox.Command) (sandbox.Result, erro
 	if err != nil {
 		return res, err
 	}
-	streams, err := openStreams(cmd, c)
+	streams, err := openStreams(cmd, c, &j.buffers)
 	if err != nil {
 		return res, fmt.Errorf("run %s: %w", c.Args[0], err)
 	}

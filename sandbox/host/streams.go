@@ -12,6 +12,8 @@ import (
 
 // streams are the three ends of a command's standard files.
 type streams struct {
+	buffers *buffers
+
 	pumps []*pump
 	inner []*os.File // the process's ends, closed here once it has them
 	stdin *feed
@@ -19,8 +21,8 @@ type streams struct {
 
 // openStreams makes the pipes of c and gives the process's ends to cmd. Where
 // both outputs go to the same Writer, they get one pipe, which keeps their order.
-func openStreams(cmd *exec.Cmd, c *sandbox.Command) (*streams, error) {
-	s := &streams{}
+func openStreams(cmd *exec.Cmd, c *sandbox.Command, b *buffers) (*streams, error) {
+	s := &streams{buffers: b}
 	out, err := s.output(c.Stdout)
 	if err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func (s *streams) output(w io.Writer) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	p := &pump{pipe: r, writer: w, done: make(chan struct{})}
+	p := &pump{pipe: r, writer: w, buffers: s.buffers, done: make(chan struct{})}
 	s.pumps = append(s.pumps, p)
 	s.inner = append(s.inner, inner)
 	go p.run()

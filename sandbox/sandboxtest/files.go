@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -70,6 +71,9 @@ func testFiles(t *testing.T, h Harness) {
 		want(t, "never is collected", there, false)
 		want(t, "left files", b.sh("ls"), "made")
 	})
+	t.Run("of one command after another", func(t *testing.T) {
+		testOwnFiles(t, h)
+	})
 	t.Run("after a command that fails", func(t *testing.T) {
 		b := h.open(t)
 		c := b.script("echo data > out; exit 4")
@@ -107,6 +111,12 @@ func testFiles(t *testing.T, h Harness) {
 		}
 		want(t, "left files", b.sh("ls"), "")
 	})
+	t.Run("held by a process of an earlier command", func(t *testing.T) {
+		if h.NoProcesses {
+			return // it has none
+		}
+		testHeldFile(t, h)
+	})
 	t.Run("while a command runs", func(t *testing.T) {
 		b := h.open(t)
 		var wg sync.WaitGroup
@@ -127,6 +137,41 @@ func testFiles(t *testing.T, h Harness) {
 		b.sh("sleep 0.1")
 		wg.Wait()
 	})
+}
+
+// testOwnFiles runs commands with files like those of steps, each of which finds
+// what it was given and leaves nothing to the next.
+func testOwnFiles(t *testing.T, h Harness) {
+	b := h.open(t)
+	temp := b.Info().Temp
+	for i, text := range []string{"a text that is longer than all others", "", "short", "", "not so short"} {
+		in, out := fmt.Sprintf("%s/files/in_%d", temp, i), fmt.Sprintf("%s/files/out_%d", temp, i)
+		c := b.script(fmt.Sprintf("cat '%s'; cat '%s'; echo '%s and more' >> '%[2]s'", in, out, text))
+		c.Files = []sandbox.File{{Path: in, Data: []byte(text), Mode: 0o755}, {Path: out, Mode: 0o666}}
+		c.Collect, c.Remove = []string{out}, []string{in, out}
+		shown, res := b.run(c)
+		want(t, "what it was given", shown, text)
+		want(t, "what it wrote", string(res.Collected[out]), text+" and more\n")
+		want(t, "left files", b.sh("ls '"+temp+"/files'"), "")
+	}
+}
+
+// testHeldFile leaves a process that goes on writing into a command's file, and
+// sees that the next commands' are none of its.
+func testHeldFile(t *testing.T, h Harness) {
+	b := h.open(t)
+	file := func(i int) string { return fmt.Sprintf("%s/files/out_%d", b.Info().Temp, i) }
+	run := func(i int, script string) string {
+		c := b.script(strings.ReplaceAll(script, "FILE", "'"+file(i)+"'"))
+		c.Files = []sandbox.File{{Path: file(i)}}
+		c.Collect, c.Remove = []string{file(i)}, []string{file(i)}
+		_, res := b.run(c)
+		return string(res.Collected[file(i)])
+	}
+	run(0, "{ while ! test -e go; do sleep 0.01; done; echo mine >&3; echo done > written; } 3>>FILE &")
+	run(1, ":")
+	want(t, "collected", run(2, "echo here > go; while ! test -s written; do sleep 0.01; done; echo own >> FILE"), "own\n")
+	want(t, "collected later", run(3, "echo own >> FILE"), "own\n")
 }
 
 func testErrors(t *testing.T, h Harness) {
