@@ -160,6 +160,10 @@ func (m *mirror) imprint(name string, info fs.FileInfo) imprint {
 	return p // a folder's times change with what is in it, which has its own
 }
 
+// maxName bounds the path of an entry that is copied into a container: PATH_MAX of
+// Linux, which a module's moving of folders into one another can exceed.
+const maxName = 4096
+
 // changes lists what is new or other than at the start, parents first, and the
 // topmost of what is gone.
 func (m *mirror) changes() (changed, removed []string, err error) {
@@ -167,6 +171,9 @@ func (m *mirror) changes() (changed, removed []string, err error) {
 	err = fs.WalkDir(m.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return err
+		}
+		if len(name) > maxName {
+			return fmt.Errorf("%q… lies in so many folders that no program of the container could reach it: remove it in the step that made it", name[:100])
 		}
 		info, err := d.Info()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/deeptree"
 )
 
 var _ sandbox.Sharer = (*job)(nil)
@@ -35,7 +36,7 @@ func (j *job) Share(ctx context.Context) (_ []sandbox.Mount, _ func(context.Cont
 		for _, m := range mirrors {
 			errs = append(errs, m.close())
 		}
-		return errors.Join(append(errs, os.RemoveAll(folder))...)
+		return errors.Join(append(errs, deeptree.RemoveFolder(context.WithoutCancel(ctx), folder))...)
 	}
 	defer func() {
 		if err != nil {

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+
+	"otelrunner/sandbox/deeptree"
 )
 
 // removeFolder removes the job's folder.
@@ -51,7 +54,8 @@ func removeTree(ctx context.Context, root string) error {
 // job's folder has its repository's entries at the second.
 const portions = 3
 
-// removeEntries is os.RemoveAll in portions, so that it can be ended.
+// removeEntries is os.RemoveAll in portions, so that it can be ended, and for trees
+// that are deeper than RemoveAll's open files reach, of which it takes one a level.
 func removeEntries(ctx context.Context, path string, levels int) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -68,8 +72,14 @@ func removeEntries(ctx context.Context, path string, levels int) error {
 			}
 		}
 	}
+	if info, err := os.Lstat(path); err == nil && info.IsDir() && runtime.GOOS != "windows" {
+		return deeptree.RemoveFolder(ctx, path)
+	}
 	return os.RemoveAll(path)
 }
+
+// maxPath is PATH_MAX of Linux: no call takes a longer path.
+const maxPath = 4096
 
 // unlock makes every folder of a tree one that its owner can empty.
 func unlock(ctx context.Context, root string) {
@@ -86,6 +96,9 @@ func unlock(ctx context.Context, root string) {
 		if !d.IsDir() {
 			makeWritable(path, d)
 			return nil
+		}
+		if len(path) > maxPath {
+			return fs.SkipDir
 		}
 		// WalkDir reads the folder after this call.
 		_ = os.Chmod(path, 0o700)

@@ -50,7 +50,11 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 	}
 	workspace := path.Join(workFolder, workspaceName(spec.Repository))
 	quota := rootfs.NewQuota(p.options.Limits.disk())
-	quota.SetHolds(rootfs.Counted(root))
+	holds, err := rootfs.Counted(context.Background(), root, p.options.Limits.disk()) // a few folders
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the folder of a WASM job: %w", err), root.Close(), tools.Close())
+	}
+	quota.SetHolds(holds)
 	b := &box{
 		provider: p, slot: s, root: root, tools: tools, log: orDiscard(spec.Log),
 		files: rootfs.New(root, quota, false), quota: quota, toolFiles: rootfs.New(tools, rootfs.NewQuota(rootfs.Limits{}), true),
@@ -100,13 +104,14 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 // Info describes the sandbox.
 func (b *box) Info() sandbox.Info { return b.info }
 
-// Close ends the worker and removes the job's folder.
-func (b *box) Close(context.Context) error {
+// Close ends the worker and removes the job's folder; what is left when ctx ends is
+// removed with the provider.
+func (b *box) Close(ctx context.Context) error {
 	if b.timer != nil {
 		defer b.next()
 		b.timer.Stop()
 	}
-	return errors.Join(b.slot.remove(), b.closeMounts(), b.root.Close(), b.tools.Close())
+	return errors.Join(b.slot.remove(ctx), b.closeMounts(), b.root.Close(), b.tools.Close())
 }
 
 // abs makes a path of the interface absolute.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental/sys"
 
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/deeptree"
 	"otelrunner/sandbox/hashfiles"
 	"otelrunner/sandbox/staging"
 	"otelrunner/sandbox/wasm/rootfs"
@@ -177,14 +179,14 @@ func (b *box) collect(c *sandbox.Command) (map[string][]byte, error) {
 // remove removes files, or whatever a step has put in their place.
 func (b *box) remove(names []string) error {
 	for _, name := range names {
-		if err := b.removeAny(b.abs(name)); err != nil {
+		if err := b.removeAny(context.Background(), b.abs(name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *box) removeAny(name string) error {
+func (b *box) removeAny(ctx context.Context, name string) error {
 	files, rest := b.at(name)
 	errno := files.Unlink(rest)
 	if errno == sys.EISDIR {
@@ -192,22 +194,37 @@ func (b *box) removeAny(name string) error {
 		if rel == "." {
 			return errors.New("remove " + name + ": it is a root of the sandbox")
 		}
-		gone := rootfs.Holding{Files: 1}
-		if dir, err := root.OpenRoot(rel); err == nil {
-			in := rootfs.Counted(dir)
-			gone.Bytes, gone.Files = in.Bytes, in.Files+1
-			_ = dir.Close() // it was only read
-		}
-		if err := root.RemoveAll(rel); err != nil {
+		gone, err := removeTree(ctx, root, rel)
+		b.quota.Drop(gone)
+		if err != nil {
 			return fmt.Errorf("remove %s: %w", name, err)
 		}
-		b.quota.Drop(gone)
 		return nil
 	}
 	if errno == sys.ENOENT || errno == sys.ENOTDIR {
 		return nil
 	}
 	return osError("remove", name, errno)
+}
+
+// removeTree removes a folder with all that is in it, and says what that was.
+func removeTree(ctx context.Context, root *os.Root, name string) (gone rootfs.Holding, err error) {
+	if err := root.Chmod(name, 0o700); err != nil { // its owner may empty it
+		return gone, err //nolint:wrapcheck // the caller says what was done
+	}
+	dir, err := root.OpenRoot(name)
+	if err != nil {
+		return gone, err //nolint:wrapcheck // as above
+	}
+	gone, err = deeptree.RemoveAll(ctx, dir)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return gone, err
+	}
+	if err := root.Remove(name); err != nil {
+		return gone, err //nolint:wrapcheck // as above
+	}
+	gone.Files++
+	return gone, nil
 }
 
 // stagedTree is one staged tree: the first caller copies, the others wait for it.
@@ -239,7 +256,7 @@ func (b *box) Stage(ctx context.Context, name string, tree fs.FS) (string, error
 		delete(b.staged, name)
 	}
 	b.mu.Unlock()
-	return "", errors.Join(fmt.Errorf("stage %s: %w", name, s.err), b.removeAny(to))
+	return "", errors.Join(fmt.Errorf("stage %s: %w", name, s.err), b.removeAny(context.WithoutCancel(ctx), to))
 }
 
 func (b *box) copyTree(ctx context.Context, to string, tree fs.FS) error {
@@ -256,7 +273,7 @@ func (b *box) copyTree(ctx context.Context, to string, tree fs.FS) error {
 		}
 		name := path.Join(to, e.Path)
 		if !e.Mode.IsDir() {
-			if err := b.removeAny(name); err != nil { // a file would be written through a link
+			if err := b.removeAny(ctx, name); err != nil { // a file would be written through a link
 				return err
 			}
 		}

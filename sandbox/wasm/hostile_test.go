@@ -56,6 +56,29 @@ func bomb() []byte {
 	return program(variables, "", body).Bytes()
 }
 
+// graft makes a tree deeper than paths reach: again and again it makes perTurn folders
+// in one another, moves the tree of the turn before into the last, and the whole to
+// o. Then it goes on for ever.
+func graft(turns int32) []byte {
+	const perTurn = 100
+	names := strings.Repeat("d/", perTurn)
+	// At 1024 d/d/…/d/, behind it o.
+	const chain, old = 1024, 1024 + 2*perTurn
+	rename := func(from, fromLen, to, toLen int32) []byte {
+		return w.Cat(w.Const(3), w.Const(from), w.Const(fromLen), w.Const(3), w.Const(to), w.Const(toLen), w.Call(fRename), w.Drop())
+	}
+	return program(2, names+"o", w.Const(turns), w.Set(0), w.While(
+		w.Const(1), w.Set(1),
+		w.While(
+			w.Const(3), w.Const(chain), w.Get(1), w.Call(fMkdir), w.Drop(),
+			w.Get(1), w.Const(2), w.Add(), w.Tee(1), w.Const(2*perTurn), w.Op(0x48)), // i32.lt_s
+		// o to d/…/d/o, of which there is none in the first turn
+		rename(old, 1, chain, 2*perTurn+1),
+		rename(chain, 1, old, 1),
+		w.Get(0), w.Const(1), w.Sub(), w.Tee(0)),
+		w.Loop()).Bytes()
+}
+
 // letter writes four bits of local 1 to a byte of the name at 1024.
 func letter(at, shift int32) []byte {
 	return w.Cat(w.Const(1024+at), w.Get(1), w.Const(shift), w.Op(0x76), w.Const(15), w.Op(0x71), w.Const('a'), w.Add(), w.Op(0x3a, 0, 0))
@@ -138,11 +161,14 @@ func attacks(outside string) []attack {
 				letter(0, 0), letter(1, 4), letter(2, 8),
 				openat(3, 1024, 4, create, rw), w.Tee(0), w.Const(16), w.Load(), w.Call(fClose), w.Drop(), w.Op(0x45)),
 			exit(w.Get(0))).Bytes()},
-		{name: "deep folders", exit: 37, module: program(2, strings.Repeat("d/", deepest), // ENAMETOOLONG
+		{name: "deep folders", exit: 37, within: 30 * time.Second, module: program(2, strings.Repeat("d/", deepest), // ENAMETOOLONG
 			w.While(
 				w.Get(1), w.Const(2), w.Add(), w.Set(1),
 				w.Const(3), w.Const(1024), w.Get(1), w.Const(1), w.Sub(), w.Call(fMkdir), w.Tee(0), w.Op(0x45)),
 			exit(w.Get(0))).Bytes()},
+		// The step is killed, so that the runner counts what it has left, and removes it
+		// at the end: with paths, that would take minutes and gigabytes.
+		{name: "folders moved into one another", limits: wasm.Limits{Wall: 4 * time.Second}, limit: "time", within: 15 * time.Second, module: graft(200)},
 		{name: "endless output", limits: wasm.Limits{Output: 1 << 20}, limit: "output", says: "output limit of 1 MiB reached", module: program(0, strings.Repeat("x", 4096), w.Loop(printTo(1, 1024, 4096))).Bytes()},
 		{name: "trap with a forged command", module: trap.Bytes(), exit: 134, says: "unreachable"},
 		{name: "a component", module: append([]byte("\x00asm\x0d\x00\x01\x00"), good[8:]...), refused: true, says: "component"},

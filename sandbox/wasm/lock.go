@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"otelrunner/sandbox/wasm/rootfs"
+	"otelrunner/sandbox/deeptree"
 )
 
 // A provider's jobs lie in a folder of its own, jobs/NAME, beside the file
@@ -44,7 +45,7 @@ func claim(jobs string) (*territory, error) {
 
 // release removes a territory; what is left in it goes too.
 func (t *territory) release() error {
-	err := removeFolder(t.folder)
+	err := removeFolder(context.Background(), t.folder)
 	return errors.Join(err, t.lock.Close(), os.Remove(t.lock.Name()))
 }
 
@@ -91,7 +92,7 @@ func sweepOne(name string) (gone bool, err error) {
 	case err != nil:
 		return false, fmt.Errorf("lock a dead runner's WASM jobs: %w", err)
 	}
-	if err := removeFolder(folder); err != nil {
+	if err := removeFolder(context.Background(), folder); err != nil {
 		return false, err
 	}
 	_ = lock.Close() // an open file cannot be removed everywhere
@@ -99,19 +100,8 @@ func sweepOne(name string) (gone bool, err error) {
 }
 
 // removeFolder removes a folder, whatever guests have put there.
-func removeFolder(folder string) error {
-	root, err := os.OpenRoot(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove a folder of WASM jobs: %w", err)
-	}
-	err = rootfs.RemoveAll(root)
-	if err = errors.Join(err, root.Close()); err == nil {
-		err = os.Remove(folder)
-	}
-	if err != nil {
+func removeFolder(ctx context.Context, folder string) error {
+	if err := deeptree.RemoveFolder(ctx, folder); err != nil {
 		return fmt.Errorf("remove a folder of WASM jobs: %w", err)
 	}
 	return nil

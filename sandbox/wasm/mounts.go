@@ -102,7 +102,7 @@ func (p *Provider) OpenMounts(ctx context.Context, spec sandbox.Spec, mounts []M
 	}
 	b, err := newBox(p, s, spec)
 	if err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.remove(context.WithoutCancel(ctx)))
 	}
 	return b, nil
 }

@@ -282,7 +282,7 @@ func (p *Provider) keep(s *slot) {
 		default:
 		}
 	}
-	if err := s.remove(); err != nil {
+	if err := s.remove(context.Background()); err != nil {
 		p.options.Log.Warn("a folder of the WASM sandbox is left", "error", err)
 	}
 }
@@ -297,7 +297,7 @@ func (p *Provider) Close() error {
 	var err error
 	select {
 	case s := <-p.spares:
-		err = s.remove()
+		err = s.remove(context.Background())
 	default:
 	}
 	return errors.Join(err, p.jobs.release())
@@ -321,14 +321,14 @@ func (p *Provider) newSlot(ctx context.Context, mounts []Mount, telling func(str
 	s := &slot{folder: folder, mounts: mounts}
 	for _, dir := range []string{workFolder, tempFolder, tmpFolder, homeFolder} {
 		if err := os.Mkdir(filepath.Join(folder, dir), 0o700); err != nil {
-			return nil, errors.Join(fmt.Errorf("make a folder for a WASM job: %w", err), s.remove())
+			return nil, errors.Join(fmt.Errorf("make a folder for a WASM job: %w", err), s.remove(context.WithoutCancel(ctx)))
 		}
 	}
 	if err := s.makeMountPoints(); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.remove(context.WithoutCancel(ctx)))
 	}
 	if s.worker, err = p.newWorker(ctx, s, telling); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.remove(context.WithoutCancel(ctx)))
 	}
 	return s, nil
 }
@@ -354,12 +354,13 @@ func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string))
 	return p.start(ctx, setup)
 }
 
-// remove ends the worker and removes the folder, whatever a guest has put there.
-func (s *slot) remove() error {
+// remove ends the worker and removes the folder, whatever a guest has put there; ctx
+// bounds that.
+func (s *slot) remove(ctx context.Context) error {
 	if s.worker != nil {
 		s.worker.end()
 	}
-	return removeFolder(s.folder)
+	return removeFolder(ctx, s.folder)
 }
 
 // Open takes the spare worker, or starts one.
@@ -374,7 +375,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	select {
 	case s = <-p.spares:
 		if s.worker.dead() {
-			_ = s.remove()
+			_ = s.remove(context.WithoutCancel(ctx)) // the start of another runner tries again
 			s = nil
 		}
 	default:
@@ -387,7 +388,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	}
 	b, err := newBox(p, s, spec)
 	if err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.remove(context.WithoutCancel(ctx)))
 	}
 	if !p.options.NoSpare {
 		b.next = sync.OnceFunc(p.replenish)

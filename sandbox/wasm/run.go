@@ -101,7 +101,7 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	}
 	out.Module = b.moduleOf(out, step)
 	b.ran(out.Module)
-	b.recount(base, out)
+	b.recount(ctx, base, out)
 	trapped(out, c)
 	result.Details = b.report(out, step, asks)
 	return err
@@ -124,12 +124,25 @@ func (b *box) moduleOf(out wire.Outcome, step wire.Step) string {
 	return worker.Plain(out.Module)
 }
 
+// countTime bounds how long the files of a job may be counted after a step that was
+// killed: more than fifty times what the default limits allow takes.
+const countTime = time.Minute
+
 // recount takes over what a step has left in the job's folder. A worker that was
 // killed could not tell: then it is counted.
-func (b *box) recount(base rootfs.Holding, out wire.Outcome) {
+func (b *box) recount(ctx context.Context, base rootfs.Holding, out wire.Outcome) {
 	now := b.quota.Holds() // with what the runner wrote meanwhile
 	if out.Holds == nil {
-		b.quota.SetHolds(rootfs.Counted(b.root))
+		// Cleanup steps need the count of a job that was canceled too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTime)
+		defer cancel()
+		l := b.provider.options.Limits.disk()
+		holds, err := rootfs.Counted(ctx, b.root, l)
+		if err != nil {
+			b.log("What the job holds on the disk is not known, so that nothing more can be written to it: " + worker.Plain(err.Error()))
+			holds = rootfs.Holding{Bytes: l.Bytes, Files: l.Files}
+		}
+		b.quota.SetHolds(holds)
 		return
 	}
 	b.quota.SetHolds(rootfs.Holding{

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ func (f boxFiles) ReadDir(name string) ([]string, error) {
 }
 
 func (f boxFiles) RemoveAll(name string) error {
-	err := f.b.removeAny(path.Clean(name))
+	err := f.b.removeAny(context.Background(), path.Clean(name))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

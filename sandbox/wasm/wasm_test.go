@@ -141,6 +141,7 @@ const (
 	fClock
 	fRandom
 	fSymlink
+	fRename
 	first // the module's own first function
 )
 
@@ -155,7 +156,7 @@ func imports() []w.Import {
 		w.ProcExit(), w.WASI("fd_write", 4), w.WASI("fd_read", 4), open, w.WASI("fd_renumber", 2), w.WASI("fd_close", 1),
 		w.WASI("path_create_directory", 3), pwrite, w.WASI("environ_get", 2), w.WASI("environ_sizes_get", 2),
 		w.WASI("poll_oneoff", 4), w.WASI("sched_yield", 0), w.WASI("args_get", 2), w.WASI("args_sizes_get", 2), clock, w.WASI("random_get", 2),
-		w.WASI("path_symlink", 5),
+		w.WASI("path_symlink", 5), w.WASI("path_rename", 6),
 	}
 }
 

@@ -1,13 +1,18 @@
 package rootfs
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"sort"
 	"sync"
 
 	wsys "github.com/tetratelabs/wazero/sys"
+
+	"otelrunner/sandbox/deeptree"
 )
 
 // Limits bound what a guest can put into its file system; 0 is no limit.
@@ -56,25 +61,22 @@ func NewQuota(l Limits) *Quota {
 	return &Quota{limits: l, held: map[id]int{}, denied: map[string]int{}, sample: map[string]string{}}
 }
 
-// Holding is what a file system holds.
-type Holding struct {
-	Bytes int64 `json:"bytes"` // of all files, counted as they are read
-	Files int64 `json:"files"` // with folders and links
-}
+// Holding is what a file system holds: the bytes of all files, counted as they are
+// read, and the number of files, with folders and links.
+type Holding = deeptree.Size
 
-// Counted is what is under a root. What cannot be read is not counted.
-func Counted(root *os.Root) (h Holding) {
-	_ = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == "." {
-			return nil //nolint:nilerr // as said
-		}
-		h.Files++
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			h.Bytes += info.Size()
-		}
-		return nil
-	})
-	return h
+// Counted is what is under a root. Where that is more than twice the files that may
+// be there, it is not counted to the end. No guest may be running.
+func Counted(ctx context.Context, root *os.Root, l Limits) (Holding, error) {
+	most := int64(math.MaxInt64)
+	if l.Files > 0 {
+		most = 2 * l.Files
+	}
+	h, err := deeptree.Count(ctx, root, most)
+	if errors.Is(err, deeptree.ErrMany) {
+		err = nil
+	}
+	return h, err //nolint:wrapcheck // it says what was done
 }
 
 // Holds is what is counted.

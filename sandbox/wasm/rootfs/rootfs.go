@@ -47,9 +47,12 @@ const (
 	// maxLinks is how many absolute symbolic links one path may follow; inside
 	// one lookup os.Root has a limit of its own.
 	maxLinks = 40
-	// maxDepth bounds a path's components, so that no tree is built that is
-	// costly to walk.
+	// maxDepth bounds a path's components, which all cost a look. Trees can be
+	// made deeper, by moving one into another: see package deeptree.
 	maxDepth = 512
+	// maxSteps bounds the components that one path has with those of the absolute
+	// links in it.
+	maxSteps = 4 * maxDepth
 )
 
 // clean makes a guest's path one for os.Root. A trailing slash stays, because it
@@ -98,7 +101,10 @@ func (f *FS) at(name string, follow bool, do func(string) error) sys.Errno {
 // allowed: os.Root does, when the result is used.
 func (f *FS) resolve(name string, follow bool) (string, bool) {
 	at, rest := "", strings.Split(name, "/")
-	for links := 0; len(rest) > 0; {
+	for links, steps := 0, 0; len(rest) > 0; steps++ {
+		if steps > maxSteps || strings.Count(at, "/") > maxDepth {
+			return "", false
+		}
 		part := rest[0]
 		rest = rest[1:]
 		switch part {

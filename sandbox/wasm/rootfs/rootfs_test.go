@@ -329,8 +329,12 @@ func TestQuotas(t *testing.T) {
 	expect(t, "sparse", errno, sys.EIO)
 	_ = one.Close()
 	_ = put(t, f, "d/x", "12345")
-	if h := Counted(f.root); h.Bytes != 5 || h.Files != 3 {
-		t.Errorf("counted %+v", h)
+	expect(t, "a second name", f.Link("d/x", "d/y"), 0)
+	if h, err := Counted(t.Context(), f.root, Limits{}); err != nil || h != f.quota.Holds() || h.Bytes != 5 || h.Files != 4 {
+		t.Errorf("counted %+v, %v; the quota has %+v", h, err, f.quota.Holds())
+	}
+	if h, err := Counted(t.Context(), f.root, Limits{Files: 1}); err != nil || h.Files != 3 {
+		t.Errorf("of more than the limit: counted %+v, %v", h, err)
 	}
 }
 
@@ -418,34 +422,6 @@ func TestReaddir(t *testing.T) {
 		}
 		_, errno = d.Seek(0, 0)
 		expect(t, "rewind", errno, 0)
-	}
-}
-
-func TestRemoveAll(t *testing.T) {
-	f, inner := newFS(t, Limits{})
-	// Deeper than PATH_MAX, by grafting, as a guest can.
-	for i := range 20 {
-		name := strings.TrimSuffix(strings.Repeat("dd/", 400), "/")
-		for j := 1; j <= 400; j++ {
-			expect(t, "mkdir", f.Mkdir(name[:j*3-1], 0o755), 0)
-		}
-		if i > 0 {
-			expect(t, "graft", f.Rename("old", name+"/g"), 0)
-		}
-		expect(t, "rename", f.Rename("dd", "old"), 0)
-	}
-	expect(t, "put", put(t, f, ".gone-0", "in the way"), 0)
-	expect(t, "link", f.Symlink("/", "out"), 0)
-	expect(t, "mkdir", f.Mkdir("closed", 0o755), 0)
-	expect(t, "mkdir", f.Mkdir("closed/in", 0o755), 0)
-	expect(t, "put", put(t, f, "closed/in/f", "x"), 0)
-	expect(t, "chmod", f.Chmod("closed/in", 0), 0)
-	expect(t, "chmod", f.Chmod("closed", 0), 0)
-	if err := RemoveAll(f.root); err != nil {
-		t.Fatal(err)
-	}
-	if entries, err := os.ReadDir(inner); err != nil || len(entries) != 0 {
-		t.Errorf("%d entries are left, %v", len(entries), err)
 	}
 }
 
