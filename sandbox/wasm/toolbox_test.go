@@ -64,6 +64,29 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestShellOutOfMemory ends a script that grows without end by the limit's sentence
+// alone: Go's runtime would write its goroutines too.
+func TestShellOutOfMemory(t *testing.T) {
+	box := shell(t)
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Limits.Memory = box, 128<<20 }))
+	var out, errs bytes.Buffer
+	run := func(script string) (sandbox.Result, error) {
+		return j.Run(t.Context(), &sandbox.Command{Args: []string{"bash", "-c", script}, Stdout: &out, Stderr: &errs})
+	}
+	res, err := run("echo begin; x=aaaaaaaaaa; while :; do x=$x$x; done")
+	var limit *sandbox.LimitError
+	if !errors.As(err, &limit) || limit.Text != "memory limit of 128 MiB reached" || res.ExitCode != 137 {
+		t.Errorf("status %d, error %v, want 137 and the memory limit", res.ExitCode, err)
+	}
+	if out.String() != "begin\n" || errs.Len() > 0 {
+		t.Errorf("the shell said %q and, on stderr,\n%.2000s", out.String(), errs.String())
+	}
+	out.Reset()
+	if _, err := run("seq 3 | tac"); err != nil || out.String() != "3\n2\n1\n" {
+		t.Errorf("the next step: %v, %q", err, out.String())
+	}
+}
+
 // BenchmarkShell is a step of the shell over a warm worker.
 func BenchmarkShell(b *testing.B) {
 	box := shell(b)

@@ -36,7 +36,7 @@ func outcome(stdout []byte, status int) string { return fmt.Sprintf("%sexit %d\n
 
 func runBash(t *testing.T, script string) string {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", script)
 	cmd.Dir, cmd.Env = dir, environ(dir)
@@ -60,7 +60,7 @@ func runOurs(t *testing.T, script string) string {
 		status = cmd.ProcessState.ExitCode()
 	} else {
 		done := make(chan int, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		go func() {
 			sh := shell.New(tools.All(), nil)
@@ -70,7 +70,7 @@ func runOurs(t *testing.T, script string) string {
 		}()
 		select {
 		case status = <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("the script does not end")
 		}
 	}
@@ -203,5 +203,33 @@ func TestModules(t *testing.T) {
 	})
 	if status != 3 || out.String() != "module got in\n" || strings.Join(fake.args, " ") != "hello a b" {
 		t.Errorf("status %d, %q, %q, args %q", status, out.String(), errs.String(), fake.args)
+	}
+}
+
+// TestNesting ends endless recursion long before the stack does.
+func TestNesting(t *testing.T) {
+	dir := t.TempDir()
+	self := filepath.Join(dir, "self.sh")
+	if err := os.WriteFile(self, []byte("#!/bin/bash\n$0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "source.sh"), []byte("source ./source.sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for script, says := range map[string]string{
+		"f(){ f; }; f; echo no":                           "f: maximum function nesting level exceeded (1000)",
+		"f(){ FUNCNEST=2000; f; }; f; echo no":            "f: maximum function nesting level exceeded (1000)",
+		"set -eo pipefail; f(){ f | cat; }; f; echo no":   "f: maximum function nesting level exceeded (1000)",
+		`set -e; f(){ x=$(f); }; f; echo no`:              "f: maximum function nesting level exceeded (1000)",
+		`e='eval "$e"'; eval "$e"; echo no`:               "eval: maximum eval nesting level exceeded (1000)",
+		"source ./source.sh; echo no":                     "source: maximum source nesting level exceeded (1000)",
+		"set -E; trap f ERR; f(){ false; f; }; f; echo n": "f: maximum function nesting level exceeded (1000)",
+		"./self.sh": "200 commands run inside one another, which is the most that this shell can",
+	} {
+		var out, errs bytes.Buffer
+		status := shell.New(tools.All(), nil).Main(t.Context(), []string{"bash", "-c", script}, tool.Streams{Stdout: &out, Stderr: &errs, Dir: dir})
+		if status == 0 || strings.Contains(out.String(), "no") || !strings.Contains(errs.String(), says) {
+			t.Errorf("%s\nstatus %d, stdout %q, stderr %.300s\nwant %s", script, status, out.String(), errs.String(), says)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
 )
 
 // memory makes the linear memories of one step's instances, and bounds their sum.
@@ -19,6 +20,16 @@ type memory struct {
 // Allocate implements experimental.MemoryAllocator.
 func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
 	return &linear{memory: m, pages: reserve(most)}
+}
+
+// fatal gives memories of the same step whose instance ends where one is refused
+// more: the shell's. A Go program cannot go on without, and would write its
+// goroutines, some hundred lines, in front of the sentence that says why.
+type fatal struct{ memory *memory }
+
+// Allocate implements experimental.MemoryAllocator.
+func (f fatal) Allocate(_, most uint64) experimental.LinearMemory {
+	return &linear{memory: f.memory, pages: reserve(most), fatal: true}
 }
 
 // take counts n more bytes, unless the limit forbids it.
@@ -43,6 +54,7 @@ type linear struct {
 	pages  pages
 	size   int64
 	begun  bool // it has had its first size
+	fatal  bool // a refusal ends the instance
 }
 
 // Reallocate implements experimental.LinearMemory: nil where the limit or the
@@ -51,6 +63,9 @@ func (l *linear) Reallocate(size uint64) []byte {
 	data := l.resize(size)
 	if data == nil && !l.begun {
 		l.pages.free() // the engine gives up without calling Free
+	}
+	if data == nil && l.begun && l.fatal {
+		panic(sys.NewExitError(exitKilled)) // the engine ends the instance with it
 	}
 	l.begun = true
 	return data

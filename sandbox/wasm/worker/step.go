@@ -193,7 +193,11 @@ type instanceKey struct{}
 // execute runs a module to its end and returns its status, and what trapped.
 func (i *instance) execute(m *loaded) (status int, trap string) {
 	ctx := context.WithValue(context.Background(), instanceKey{}, i)
-	ctx = experimental.WithMemoryAllocator(ctx, i.run.memory)
+	var memory experimental.MemoryAllocator = i.run.memory
+	if m == i.run.w.toolbox {
+		memory = fatal{i.run.memory}
+	}
+	ctx = experimental.WithMemoryAllocator(ctx, memory)
 	config := wazero.NewModuleConfig().WithName("").
 		WithArgs(i.args...).
 		WithStdin(&killable{i: i, r: i.stdin}).

@@ -15,6 +15,10 @@ var (
 	stdinFile string
 	//go:embed patch/extra.go.txt
 	extraFile string
+	//go:embed patch/calls.go.txt
+	callsFile string
+	//go:embed patch/traps.go.txt
+	trapsFile string
 	//go:embed patch/expand.go.txt
 	expandFile string
 )
@@ -38,11 +42,11 @@ var edits = []edit{
 	{file: "runner.go", anchor: "r2.stderr = pw\n", with: "r2.stderr = pw2\n"},
 	{file: "runner.go", anchor: "r2.stmt(ctx, cm.X)\n", with: "r2.stmt(ctx2, cm.X)\nr2.settle(ctx, ctx2)\n"},
 	{file: "runner.go", why: "the last command of a pipe runs in a subshell",
-		anchor: "r.stmt(ctx, cm.Y)\n\t\t\tpr.Close()", with: "r.lastOfPipe(ctx, cm.Y)\npr.Close()"},
+		anchor: "r.stmt(ctx, cm.Y)\n\t\t\tpr.Close()", with: "right := r.lastOfPipe(ctx, cm.Y)\npr.Close()"},
 	{file: "api.go", why: "set -e stays off inside conditions, in subshells too; they inherit descriptors, traps excepted",
-		anchor: "origStdout: r.origStdout, // used", with: "noErrExit: r.noErrExit, fds: r.fds, inFunc: r.inFunc,\norigStdout: r.origStdout, // used"},
+		anchor: "origStdout: r.origStdout, // used", with: "noErrExit: r.noErrExit, fds: r.fds, inFunc: r.inFunc, calls: r.calls, pipe: r.pipe,\norigStdout: r.origStdout, // used"},
 	{file: "api.go", why: "descriptors from 3 on",
-		anchor: "keepRedirs bool\n", with: "keepRedirs bool\nfds fdTable\n"},
+		anchor: "keepRedirs bool\n", with: "keepRedirs bool\nfds fdTable\ncalls *frame\npipe []uint8\n"},
 	{file: "runner.go", anchor: "oldIn, oldOut, oldErr := r.stdin", with: "oldFds := r.fds\noldIn, oldOut, oldErr := r.stdin"},
 	{file: "runner.go", anchor: "r.stdin, r.stdout, r.stderr = oldIn", with: "r.fds = oldFds\nr.stdin, r.stdout, r.stderr = oldIn"},
 	{file: "runner.go", anchor: `return nil, fmt.Errorf("unsupported redirect fd: %v", rd.N.Value)`,
@@ -67,6 +71,26 @@ var edits = []edit{
 	{file: "runner.go", times: 1, anchor: "bg := bgProc{\n\t\t\tdone: make(chan struct{}),\n\t\t\texit: new(exitStatus),\n\t\t}\n\t\tr.bgProcs",
 		with: "bg := bgProc{done: make(chan struct{}), exit: new(exitStatus)}\nctx := r.background(ctx, &bg)\nr.bgProcs"},
 	{file: "api.go", anchor: "exit *exitStatus\n}", with: "exit *exitStatus\nend context.CancelCauseFunc\n}"},
+	{file: "runner.go", why: "PIPESTATUS",
+		anchor: "wg.Wait()\n\t\t\tr.stdin = oldIn\n", with: "wg.Wait()\nr.stdin = oldIn\nr.pipe = slices.Concat(r2.statuses(cm.X), right)\n"},
+	{file: "runner.go", anchor: "r.cmd(ctx, st.Cmd)\n\t}\n", with: "r.cmd(ctx, st.Cmd)\n}\nr.endCommand(st.Cmd)\n"},
+	{file: "runner.go", why: "FUNCNAME, FUNCNEST, and an end of endless recursion",
+		anchor: "if body := r.Funcs[name]; body != nil {\n\t\t// stack", with: "if body := r.Funcs[name]; body != nil {\nif !r.enter(name, true) {\nreturn\n}\ndefer r.leave()\n// stack"},
+	{file: "builtin.go", anchor: "r.stmts(ctx, file.Stmts)\n\t\texit = r.exit\n\tcase \"source\"",
+		with: "if !r.enter(\"\", false) {\nreturn r.exit\n}\nr.stmts(ctx, file.Stmts)\nr.leave()\nexit = r.exit\ncase \"source\""},
+	{file: "builtin.go", anchor: "// Keep the current versions of some fields we might modify.\n", with: "if !r.enter(\"source\", false) {\nreturn r.exit\n}\ndefer r.leave()\n"},
+	{file: "vars.go", anchor: "case \"DIRSTACK\":", with: "case \"PIPESTATUS\":\nvr = r.pipeStatus()\ncase \"FUNCNAME\":\nvr = r.funcName()\ncase \"DIRSTACK\":"},
+	{file: "runner.go", why: "traps: exit in them, those of subshells, set -E, RETURN",
+		anchor: "func (r *Runner) trapCallback(", with: "func (r *Runner) interpTrapCallback("},
+	{file: "runner.go", anchor: "if !r.handlingTrap && (r.exit.returning || r.exit.exiting) {", with: "if r.exit.returning || r.exit.exiting {"},
+	{file: "runner.go", times: 5, anchor: "r2.exit.exiting = false // subshells don't exit the parent shell", with: "r2.endSubshell(ctx)"},
+	{file: "runner.go", anchor: "r.stmt(ctx, body)\n", with: "r.stmt(ctx, body)\nr.returned(ctx)\n"},
+	{file: "api.go", anchor: "r.trapCallback(ctx, r.callbackExit, \"exit\")", with: "r.exitTrap(ctx)"},
+	{file: "api.go", anchor: "callbackErr  string\n", with: "callbackErr  string\ntraps map[string]string // but EXIT and ERR\nerrTrace bool\nbeforeTrap exitStatus\n"},
+	{file: "api.go", anchor: "r2.alias = maps.Clone(r.alias)\n", with: "r2.alias = maps.Clone(r.alias)\nr2.errTrace = r.errTrace\nif r.errTrace {\nr2.callbackErr = r.callbackErr\n}\n"},
+	{file: "api.go", anchor: "usedNew:  r.usedNew,\n\t}\n", with: "usedNew: r.usedNew, errTrace: r.errTrace,\n}\n"},
+	{file: "builtin.go", anchor: "case 0:\n\t\t\texit = r.lastExit\n\t\tcase 1:\n\t\t\tn, err := strconv.Atoi(args[0])\n\t\t\tif err != nil {\n\t\t\t\treturn failf(2, \"invalid exit",
+		with: "case 0:\n\t\t\texit = r.exitCode()\n\t\tcase 1:\n\t\t\tn, err := strconv.Atoi(args[0])\n\t\t\tif err != nil {\n\t\t\t\treturn failf(2, \"invalid exit"},
 	{file: "vars.go", why: "no process ids: $$ is 1, as for the first process of a container",
 		anchor: "strconv.Itoa(os.Getpid())", with: "\"1\""},
 	{file: "runner.go", why: "time writes to standard error",
@@ -97,7 +121,7 @@ func patch(dir string) error {
 			return err
 		}
 	}
-	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile, "../expand/otelrunner.go": expandFile} {
+	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile, "otelrunner_calls.go": callsFile, "otelrunner_traps.go": trapsFile, "../expand/otelrunner.go": expandFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

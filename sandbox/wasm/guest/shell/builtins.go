@@ -33,6 +33,8 @@ func (sh *Shell) builtin(name string) builtin {
 		return runRead
 	case "kill":
 		return runKill
+	case "trap":
+		return setTraps
 	case "umask":
 		return func(_ context.Context, hc interp.HandlerContext, args []string) int {
 			if len(args) == 1 {
@@ -275,50 +277,4 @@ func unescape(s string, raw bool) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
-}
-
-var signals = map[string]int{"HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15}
-
-// selfPID is $$, see build/patch.go.
-const selfPID = "1"
-
-func runKill(_ context.Context, hc interp.HandlerContext, args []string) int {
-	sig := 15
-	args = args[1:]
-	if len(args) > 0 && args[0] == "-l" {
-		fmt.Fprintln(hc.Stdout, "HUP INT QUIT ABRT KILL USR1 USR2 PIPE ALRM TERM")
-		return 0
-	}
-	if len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-		name := args[0][1:]
-		args = args[1:]
-		if name == "s" && len(args) > 0 {
-			name, args = args[0], args[1:]
-		}
-		n, err := strconv.Atoi(name)
-		if err != nil {
-			var ok bool
-			if n, ok = signals[strings.TrimPrefix(strings.ToUpper(name), "SIG")]; !ok && name != "-" {
-				fmt.Fprintf(hc.Stderr, "kill: %s: invalid signal specification\n", name)
-				return 1
-			}
-		}
-		sig = n
-	}
-	if len(args) == 0 {
-		fmt.Fprintln(hc.Stderr, "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid")
-		return 2
-	}
-	status := 0
-	for _, pid := range args {
-		pid = strings.TrimPrefix(pid, "%")
-		if pid == selfPID && (sig == 0 || endProcess(sig)) {
-			continue
-		}
-		if !killJob(hc, pid, sig) {
-			fmt.Fprintf(hc.Stderr, "kill: (%s) - No such process; only this shell ($$) and its own background jobs ($!) can be ended\n", pid)
-			status = 1
-		}
-	}
-	return status
 }

@@ -41,12 +41,13 @@ func (sh *Shell) callHandler(ctx context.Context, args []string) ([]string, erro
 	case "echo":
 		return splitEcho(args), nil
 	case "set":
+		if on, said := errTrace(args); said {
+			setErrTrace(hc, on)
+		}
 		return filterSet(args), nil
 	case "shopt":
 		return filterShopt(args), nil
-	case "trap":
-		return filterTrap(args), nil
-	case "printf", "kill", "umask", "ulimit":
+	case "printf", "kill", "trap", "umask", "ulimit":
 		return slices.Concat([]string{ownPrefix + args[0]}, args[1:]), nil
 	case "read":
 		if needsOwnRead(args[1:]) {
@@ -90,6 +91,19 @@ func splitEcho(args []string) []string {
 	// What follows must not be taken for an option again: the interpreter
 	// stops at the first word that is none, and args[i] is none.
 	return append(out, args[i:]...)
+}
+
+// errTrace is what a call of set says of -E.
+func errTrace(args []string) (on, said bool) {
+	for i, a := range args[1:] {
+		if a == "--" || len(a) < 2 || a[0] != '-' && a[0] != '+' {
+			break
+		}
+		if strings.Contains(a, "E") || strings.Contains(a, "o") && i+2 < len(args) && args[i+2] == "errtrace" {
+			on, said = a[0] == '-', true
+		}
+	}
+	return on, said
 }
 
 func filterSet(args []string) []string {
@@ -140,36 +154,4 @@ func filterShopt(args []string) []string {
 		return []string{"true"}
 	}
 	return out
-}
-
-// filterTrap keeps the traps that can happen: nothing sends signals here.
-func filterTrap(args []string) []string {
-	rest := args[1:]
-	for len(rest) > 0 && (rest[0] == "--") {
-		rest = rest[1:]
-	}
-	if len(rest) == 0 || rest[0] == "-p" || rest[0] == "-l" {
-		return []string{"trap"}
-	}
-	action, signals := rest[0], rest[1:]
-	if len(signals) == 0 {
-		action, signals = "-", rest
-	}
-	var keep []string
-	for _, s := range signals {
-		switch strings.TrimPrefix(strings.ToUpper(s), "SIG") {
-		case "EXIT", "0":
-			keep = append(keep, "EXIT")
-		case "ERR":
-			keep = append(keep, "ERR")
-		case "HUP", "INT", "QUIT", "TERM", "PIPE", "USR1", "USR2", "ALRM", "CHLD", "WINCH", "CONT", "TSTP",
-			"DEBUG", "RETURN", "1", "2", "3", "6", "9", "13", "14", "15":
-		default:
-			keep = append(keep, s)
-		}
-	}
-	if len(keep) == 0 {
-		return []string{"true"}
-	}
-	return slices.Concat([]string{"trap", "--", action}, keep)
 }

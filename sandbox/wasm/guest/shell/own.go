@@ -20,8 +20,8 @@ func (sh *Shell) own() []*tool.Tool {
 			Short: "run a script in bash's language",
 			Notes: []string{
 				"Every command of a pipeline and every background job runs in one process.",
-				"Traps: EXIT and ERR. Signals: kill ends this shell ($$) and its own background jobs.",
-				"No job control, no coprocesses, no declare -i, no BASH_LINENO or FUNCNAME.",
+				"Traps: EXIT, ERR and RETURN, and of what the shell sends itself. Signals: kill ends this shell ($$) and its own background jobs.",
+				"Functions, evals and sourced files may be nested 1000 deep, commands that run commands 200. No job control, no coprocesses, no declare -i, no BASH_LINENO.",
 			},
 			Run: sh.runShell,
 		},
@@ -38,8 +38,7 @@ func (sh *Shell) own() []*tool.Tool {
 
 // runBuiltin runs a builtin in a shell of its own.
 func (sh *Shell) runBuiltin(c *tool.Call, name string) int {
-	s := c.Streams()
-	return sh.runScript(c.Context, name, strings.NewReader(name+` "$@"`), name, nil, c.Args, s)
+	return sh.runScript(c, source{text: strings.NewReader(name + ` "$@"`), name: name}, invocation{}, c.Args)
 }
 
 func (sh *Shell) runHelp(c *tool.Call) int {

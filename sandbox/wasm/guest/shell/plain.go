@@ -3,6 +3,8 @@
 package shell
 
 import (
+	"context"
+
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
@@ -17,3 +19,13 @@ func setVar(interp.HandlerContext, string, expand.Variable) {}
 func descriptor(interp.HandlerContext, string) (any, bool) { return nil, false }
 
 func killJob(interp.HandlerContext, string, int) bool { return false }
+
+func trapOf(interp.HandlerContext, string) (action string, set bool) { return "", false }
+
+func setTrap(interp.HandlerContext, string, string, bool) {}
+
+func runTrap(context.Context, interp.HandlerContext, string) {}
+
+func setErrTrace(interp.HandlerContext, bool) {}
+
+func withErrTrace(bool) interp.RunnerOption { return func(*interp.Runner) error { return nil } }

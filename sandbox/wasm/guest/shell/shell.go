@@ -58,7 +58,7 @@ func (sh *Shell) Tools() []*tool.Tool { return sh.list }
 func (sh *Shell) Main(ctx context.Context, args []string, s tool.Streams) int {
 	args = slices.Clone(args)
 	args[0] = strings.TrimSuffix(filepath.Base(args[0]), ".wasm")
-	if args[0] == "toolbox" {
+	if args[0] == "toolbox" || args[0] == "guest" { // so go run names it
 		if args = args[1:]; len(args) == 0 {
 			args = []string{"help"}
 		}
@@ -68,9 +68,22 @@ func (sh *Shell) Main(ctx context.Context, args []string, s tool.Streams) int {
 	return status
 }
 
+// maxNesting is how many commands may run one another (a script that runs a
+// script, xargs that runs env …). Where a kernel would run out of processes, this
+// shell would run out of its stack.
+const maxNesting = 200
+
+type nestingKey struct{}
+
 // Exec runs a command by name: what PATH finds first, else the toolbox's.
 func (sh *Shell) Exec(ctx context.Context, args []string, s tool.Streams) int {
 	name := args[0]
+	depth, _ := ctx.Value(nestingKey{}).(int)
+	if depth >= maxNesting {
+		fmt.Fprintf(s.Stderr, "%s: %d commands run inside one another, which is the most that this shell can\n", name, maxNesting)
+		return 126
+	}
+	ctx = context.WithValue(ctx, nestingKey{}, depth+1)
 	path, t := sh.find(name, s.Dir, pathOf(s.Env))
 	switch {
 	case t != nil:
@@ -266,10 +279,11 @@ func (sh *Shell) execScript(ctx context.Context, path string, args []string, s t
 
 // invocation is a shell's command line, understood.
 type invocation struct {
-	options []string // for set
-	command bool     // -c
-	stdin   bool     // -s
-	args    []string
+	options  []string // for set
+	errTrace bool     // set -E
+	command  bool     // -c
+	stdin    bool     // -s
+	args     []string
 }
 
 func parseInvocation(args []string) (invocation, error) {
@@ -297,12 +311,16 @@ func parseInvocation(args []string) (invocation, error) {
 				inv.command = true
 			case 's':
 				inv.stdin = true
-			case 'l', 'i', 'B', 'h', 'E', 'T', 'p', 'm':
+			case 'E':
+				inv.errTrace = arg[0] == '-'
+			case 'l', 'i', 'B', 'h', 'T', 'p', 'm':
 			case 'o', 'O':
 				if len(args) == 0 {
 					return inv, fmt.Errorf("-%c: option requires an argument", f)
 				}
-				if f == 'o' && !ignoredOption(args[0]) {
+				if f == 'o' && args[0] == "errtrace" {
+					inv.errTrace = arg[0] == '-'
+				} else if f == 'o' && !ignoredOption(args[0]) {
 					inv.options = append(inv.options, arg[:1]+"o", args[0])
 				}
 				args = args[1:]
@@ -327,6 +345,7 @@ func (sh *Shell) runShell(c *tool.Call) int {
 	}
 	name, params := c.Name, inv.args
 	var script io.Reader
+	file := "" // that is the script
 	switch {
 	case inv.command:
 		script = strings.NewReader(params[0])
@@ -352,22 +371,32 @@ func (sh *Shell) runShell(c *tool.Call) int {
 			return 126
 		}
 		defer f.Close()
-		script = f
+		script, file = f, name
 	}
-	return sh.runScript(c.Context, c.Name, script, name, inv.options, params, c.Streams())
+	return sh.runScript(c, source{text: script, name: name, file: file}, inv, params)
 }
 
-func (sh *Shell) runScript(ctx context.Context, shellName string, script io.Reader, name string, options, params []string, s tool.Streams) int {
-	file, err := syntax.NewParser().Parse(script, name)
+// source is a script's text; name is its $0, and file what BASH_SOURCE says, which
+// is "" where the script is no file.
+type source struct {
+	text       io.Reader
+	name, file string
+}
+
+// runScript runs a script with an invocation's options and the given parameters.
+func (sh *Shell) runScript(c *tool.Call, script source, inv invocation, params []string) int {
+	ctx, shellName, s := c.Context, c.Name, c.Streams()
+	tree, err := syntax.NewParser().Parse(script.text, script.name)
 	if err != nil {
 		fmt.Fprintf(s.Stderr, "%s: %v\n", shellName, err)
 		return 2
 	}
 	r, err := interp.New(
-		interp.Env(environment(s.Env, name)),
+		interp.Env(environment(s.Env, script.file)),
 		interp.Dir(s.Dir),
 		interp.StdIO(s.Stdin, s.Stdout, s.Stderr),
-		interp.Params(slices.Concat(options, []string{"--"}, params)...),
+		interp.Params(slices.Concat(inv.options, []string{"--"}, params)...),
+		withErrTrace(inv.errTrace),
 		interp.CallHandler(sh.callHandler),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return sh.execHandler }),
 		interp.OpenHandler(sh.openHandler),
@@ -378,7 +407,7 @@ func (sh *Shell) runScript(ctx context.Context, shellName string, script io.Read
 		fmt.Fprintf(s.Stderr, "%s: %v\n", shellName, err)
 		return 2
 	}
-	err = r.Run(ctx, file)
+	err = r.Run(ctx, tree)
 	var status interp.ExitStatus
 	switch {
 	case err == nil:
@@ -392,18 +421,32 @@ func (sh *Shell) runScript(ctx context.Context, shellName string, script io.Read
 	return 1
 }
 
-// environment is the exported variables and those of the shell itself.
+// environment is the exported variables and those of the shell itself. script is
+// the file that runs, "" where it is none.
 func environment(env []string, script string) expand.Environ {
-	return shellEnv{expand.ListEnviron(env...), map[string]string{
-		"BASH_SOURCE": script, "BASH_VERSION": "5.2.0(1)-toolbox", "BASH": "/bin/bash",
+	own := map[string]string{
+		"BASH_VERSION": "5.2.0(1)-toolbox", "BASH": "/bin/bash",
 		"HOSTNAME": "wasm", "OSTYPE": "wasi", "MACHTYPE": "wasm32-wasip1", "HOSTTYPE": "wasm32",
 		"OPTERR": "1", "SHLVL": "1",
-	}}
+	}
+	if script != "" {
+		own["BASH_SOURCE"] = script
+	}
+	return shellEnv{expand.ListEnviron(env...), own}
 }
 
 type shellEnv struct {
 	expand.Environ
 	own map[string]string
+}
+
+func (e shellEnv) Each(f func(string, expand.Variable) bool) {
+	for name, value := range e.own {
+		if !e.Environ.Get(name).IsSet() && !f(name, expand.Variable{Set: true, Kind: expand.String, Str: value}) {
+			return
+		}
+	}
+	e.Environ.Each(f)
 }
 
 func (e shellEnv) Get(name string) expand.Variable {
