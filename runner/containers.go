@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -245,17 +246,22 @@ func (c *containers) keep(ctx context.Context, p *container.Provider) {
 	}
 }
 
-// sweepOnce removes what dead processes have left, and reports whether nothing is
-// left now. What resists is no reason to take no jobs.
+// sweepOnce removes what dead processes have left, and reports whether all was removed
+// that can be. What resists is no reason to take no jobs, nor to wait for it.
 func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) bool {
 	n, err := p.Sweep(ctx)
 	if n > 0 {
 		c.log.Info("what a dead runner or job left on the container engine is removed", "things", n)
 	}
+	_, resists := errors.AsType[*container.LeftoverError](err)
 	if err != nil && ctx.Err() == nil {
-		c.log.Warn("not all that a dead runner or job left on the container engine could be removed; it is tried again", "again_in", againAfter, "error", err)
+		again := againAfter
+		if resists {
+			again = sweepEvery
+		}
+		c.log.Warn("not all that a dead runner or job left on the container engine could be removed; it is tried again", "again_in", again, "error", err)
 	}
-	return err == nil
+	return err == nil || resists && ctx.Err() == nil
 }
 
 // closeTime bounds how long the end may take.

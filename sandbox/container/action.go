@@ -11,8 +11,6 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/image"
-	"github.com/moby/moby/client"
-
 	"go.opentelemetry.io/otel/attribute"
 	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
@@ -156,7 +154,7 @@ func (j *job) linkWorkspace(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", githubDir, err)
 	}
-	if _, err := j.provider.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+	if err := j.provider.engine.unpack(ctx, id, "/", &archive); err != nil {
 		return j.provider.engine.sentence(ctx, "prepare "+githubDir+" of the action's container", err)
 	}
 	return nil

@@ -46,8 +46,8 @@ const retry = 500 * time.Millisecond
 // answerTime is how long an engine that has taken a connection may say nothing.
 const answerTime = 5 * time.Second
 
-func (e *engine) version(ctx context.Context) (client.ServerVersionResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(e.timeout, answerTime))
+func (e *engine) version(ctx context.Context, deadline time.Time) (client.ServerVersionResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(time.Until(deadline), answerTime))
 	defer cancel()
 	return e.ServerVersion(ctx, client.ServerVersionOptions{}) //nolint:wrapcheck // reach says what was done
 }
@@ -57,7 +57,7 @@ func (e *engine) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if e.arch.Load() == nil {
-		_, err := e.ask(ctx)
+		_, err := e.ask(ctx, time.Now().Add(answerTime))
 		if err == nil || errors.As(err, new(*unusableError)) {
 			return err
 		}
@@ -81,9 +81,10 @@ type unusableError struct {
 func (e *unusableError) Error() string { return e.text }
 func (e *unusableError) Unwrap() error { return e.err }
 
-// ask asks for the version and so for the architecture, once.
-func (e *engine) ask(ctx context.Context) (string, error) {
-	v, err := e.version(ctx)
+// ask asks for the version and so for the architecture, once. An engine that says
+// nothing is asked until deadline, and for answerTime at least.
+func (e *engine) ask(ctx context.Context, deadline time.Time) (string, error) {
+	v, err := e.version(ctx, deadline)
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return "", &unusableError{fmt.Sprintf("the runner's user may not use the container engine at %s: add it to the group docker, or set container.docker_host: %v", e.host, err), err}
@@ -108,14 +109,14 @@ func (e *engine) reach(ctx context.Context, log func(string)) (string, error) {
 	}
 	deadline := time.Now().Add(e.timeout)
 	for told := false; ; {
-		arch, err := e.ask(ctx)
+		arch, err := e.ask(ctx, deadline)
 		if err == nil || errors.As(err, new(*unusableError)) {
 			return arch, err
 		}
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		if time.Now().After(deadline) {
+		if !time.Now().Before(deadline) {
 			silence := "does not answer"
 			if e.timeout >= time.Second {
 				silence = fmt.Sprintf("has not answered for %v", e.timeout)
@@ -140,9 +141,13 @@ func (e *engine) away() { e.arch.Store(nil) }
 // tried.
 func (e *engine) sentence(ctx context.Context, doing string, err error) error {
 	text := err.Error()
+	silent, isSilent := errors.AsType[*silentError](err)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case isSilent:
+		e.away()
+		return fmt.Errorf("%s: the container engine at %s takes requests and has not answered this one for %v: look into its log, and restart it: %w", doing, e.host, callTime, silent.error)
 	case client.IsErrConnectionFailed(err):
 		e.away()
 		return fmt.Errorf("%s: the container engine at %s does not answer: %w", doing, e.host, err)
@@ -158,24 +163,16 @@ func (e *engine) sentence(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// makeTime bounds a call that makes something.
-const makeTime = time.Minute
-
-// making is the context of a call that makes something. It outlives a cancel: a
-// request that is broken off may still be obeyed, and nobody would know the id.
-func making(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), makeTime)
-}
-
 // createContainer makes a container; what comes back has to be removed, also when
-// the context has ended meanwhile.
+// the context has ended meanwhile: the call outlives a cancel, since a request that
+// is broken off may still be obeyed, and nobody would know the id.
 func (e *engine) createContainer(ctx context.Context, o client.ContainerCreateOptions) (id string, err error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	ctx, cancel := making(ctx)
-	defer cancel()
-	made, err := e.ContainerCreate(ctx, o)
+	made, err := within(context.WithoutCancel(ctx), func(ctx context.Context) (client.ContainerCreateResult, error) {
+		return e.ContainerCreate(ctx, o)
+	})
 	return made.ID, err
 }
 

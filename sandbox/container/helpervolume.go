@@ -150,8 +150,7 @@ func (p *Provider) fillNow(ctx context.Context, name, image string, program []by
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("pack the helper: %w", err)
 	}
-	_, err = p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: helperDir, Content: &archive})
-	if err != nil {
+	if err := p.engine.unpack(ctx, id, helperDir, &archive); err != nil {
 		return errors.Join(err, p.unfill(ctx, id, name))
 	}
 	_, err = p.engine.ContainerRemove(context.WithoutCancel(ctx), id, client.ContainerRemoveOptions{Force: true})

@@ -276,6 +276,9 @@ func (p *Provider) remove(ctx context.Context, id string) error {
 		if gone(err) {
 			return nil
 		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("remove the container: the engine has not done it in the time there was: %w", err)
+		}
 		// Someone else, like a sweep, is at it; or, with Podman, the container has
 		// just ended by itself.
 		if text := err.Error(); !strings.Contains(text, "already in progress") && !strings.Contains(text, "container state improper") {

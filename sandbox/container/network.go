@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,9 +26,9 @@ func (p *Provider) createNetwork(ctx context.Context, name string, labels map[st
 	}
 	ctx, end := observe.Start(ctx, observe.NetworkCreate)
 	defer func() { end(err) }()
-	making, cancel := making(ctx)
-	defer cancel()
-	_, err = p.engine.NetworkCreate(making, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
+	_, err = within(context.WithoutCancel(ctx), func(ctx context.Context) (client.NetworkCreateResult, error) { // as createContainer
+		return p.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
+	})
 	if err != nil {
 		return p.engine.sentence(ctx, "create the job's network", err)
 	}
@@ -43,6 +44,9 @@ func (p *Provider) removeNetwork(ctx context.Context, name string) error {
 		_, err := p.engine.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
 		if gone(err) {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("remove the job's network: the engine has not done it in the time there was: %w", err)
 		}
 		// As Docker and Podman say it.
 		held := strings.Contains(err.Error(), "active endpoints") || strings.Contains(err.Error(), "network is being used")

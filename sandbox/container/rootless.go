@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/moby/moby/client"
 )
 
 // A container that may not change users or owners, since its capabilities were
@@ -59,7 +57,7 @@ func (p *Provider) openWorkRoot(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", workRoot, err)
 	}
-	if _, err := p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+	if err := p.engine.unpack(ctx, id, "/", &archive); err != nil {
 		return p.engine.sentence(ctx, "prepare "+workRoot+" of the container", err)
 	}
 	return nil

@@ -15,7 +15,9 @@ import (
 // the engine, and what jobs of this process could not remove when they ended:
 // containers, services too, networks, volumes and folders. It is for the start of a runner
 // and for its idle times, and is safe at any time: what a living job of this
-// process has is left alone. It returns how many things were removed.
+// process has is left alone. It returns how many things were removed. What cannot be
+// removed on an engine that answers is a *LeftoverError; it is tried again by the next
+// Sweep. Other errors are those of an engine that fails.
 func (p *Provider) Sweep(ctx context.Context) (int, error) {
 	if p.options.Runner == "" {
 		return 0, nil
@@ -62,8 +64,19 @@ func (p *Provider) Sweep(ctx context.Context) (int, error) {
 	}
 	s.wg.Wait()
 	p.sweepHelpers(ctx)
-	return s.count, errors.Join(s.errs...)
+	if len(s.errs) > 0 {
+		return s.count, &LeftoverError{errors.Join(s.errs...)}
+	}
+	return s.count, nil
 }
+
+// LeftoverError says what resists its removal.
+type LeftoverError struct{ Err error }
+
+func (e *LeftoverError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what was wrong.
+func (e *LeftoverError) Unwrap() error { return e.Err }
 
 // helperAge is how long the helper of another version of the runner is kept.
 const helperAge = 24 * time.Hour
