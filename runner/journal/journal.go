@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,6 +26,9 @@ type Options struct {
 	// less than 0 keeps nothing.
 	Keep time.Duration
 	Log  *slog.Logger
+
+	// Disk is what is written with; nil is the operating system's.
+	Disk Disk
 }
 
 // Defaults of Options.
@@ -43,13 +45,11 @@ type Journal struct {
 	keep    time.Duration
 	log     *slog.Logger
 	lock    *flock.Flock
+	disk    Disk
 
 	mu   sync.Mutex
 	open map[string]*Log // by folder
 }
-
-// ErrInUse says that another process uses the folder.
-var ErrInUse = errors.New("another runner is using it")
 
 const (
 	lockName     = "lock"
@@ -71,50 +71,23 @@ func Open(o Options) (*Journal, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if o.Disk == nil {
+		o.Disk = System{}
+	}
+	if err := mkdirAll(o.Disk, filepath.Clean(o.Dir)); err != nil {
 		return nil, fmt.Errorf("make the journal's folder: %w", err)
 	}
-	lock := flock.New(filepath.Join(o.Dir, lockName), flock.SetPermissions(0o600))
-	locked, err := lock.TryLock()
+	lock, err := acquire(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("lock the journal: %w", err)
+		return nil, err
 	}
-	if !locked {
-		return nil, fmt.Errorf("the journal %s: %w", o.Dir, ErrInUse)
-	}
-	j := &Journal{dir: o.Dir, maxSize: o.MaxSize, keep: o.Keep, log: o.Log, lock: lock, open: map[string]*Log{}}
+	j := &Journal{dir: o.Dir, maxSize: o.MaxSize, keep: o.Keep, log: o.Log, lock: lock, disk: o.Disk, open: map[string]*Log{}}
 	if err := os.WriteFile(filepath.Join(o.Dir, pidName), strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600); err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("write the journal's process number: %w", err)
 	}
 	j.Expire(time.Now())
 	return j, nil
-}
-
-// Owner is the number of the process that has the journal in dir; ok is false if
-// there is none.
-func Owner(dir string) (pid int, ok bool, err error) {
-	name := filepath.Join(dir, lockName)
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil
-	}
-	lock := flock.New(name, flock.SetPermissions(0o600))
-	locked, err := lock.TryLock()
-	if err != nil {
-		return 0, false, fmt.Errorf("look who has the journal %s: %w", dir, err)
-	}
-	if locked {
-		return 0, false, lock.Close()
-	}
-	data, err := os.ReadFile(filepath.Join(dir, pidName))
-	if err != nil {
-		return 0, false, fmt.Errorf("look who has the journal %s: %w", dir, err)
-	}
-	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid <= 0 {
-		return 0, false, fmt.Errorf("look who has the journal %s: %s does not hold a process number", dir, pidName)
-	}
-	return pid, true, nil
 }
 
 // Dir is the journal's folder.
@@ -157,15 +130,15 @@ func (j *Journal) Begin(m Meta) (*Log, error) {
 	}
 	// A folder of that name is of a run that the server has forgotten: a task's
 	// number is never given twice by one server.
-	if err := os.RemoveAll(dir); err != nil {
+	if err := j.disk.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("begin the journal of task %d: %w", m.Task, err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := j.disk.Mkdir(dir); err != nil {
 		return nil, fmt.Errorf("begin the journal of task %d: %w", m.Task, err)
 	}
 	l, err := j.start(dir, State{Meta: m}, nil, 1)
 	if err != nil {
-		_ = os.RemoveAll(dir)
+		_ = j.disk.RemoveAll(dir) // what stays is found at the next start
 		return nil, fmt.Errorf("begin the journal of task %d: %w", m.Task, err)
 	}
 	return l, nil
@@ -175,7 +148,7 @@ func (j *Journal) Begin(m Meta) (*Log, error) {
 func (j *Journal) start(dir string, state State, segments []segment, number int64) (*Log, error) {
 	head := state.checkpoint(number)
 	s := segment{number: number, first: state.Next, size: int64(len(head)), body: int64(len(head))}
-	file, err := createSegment(filepath.Join(dir, segmentName(number)), head)
+	file, err := createSegment(j.disk, filepath.Join(dir, segmentName(number)), head)
 	if err != nil {
 		return nil, err
 	}
@@ -194,14 +167,14 @@ func (j *Journal) start(dir string, state State, segments []segment, number int6
 }
 
 // createSegment makes a segment's file, which is there only with its checkpoint.
-func createSegment(name string, head []byte) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func createSegment(disk Disk, name string, head []byte) (File, error) {
+	f, err := disk.Create(name)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := f.Write(head); err != nil {
 		_ = f.Close()
-		_ = os.Remove(name)
+		_ = disk.Remove(name)
 		return nil, err
 	}
 	return f, nil
@@ -263,63 +236,4 @@ func (j *Journal) resume(id int64) (*Log, error) {
 		j.log.Warn("the end of the journal of an unfinished task was cut off; rows of its last moments may be lost", "task", id, "found", f.cut)
 	}
 	return j.start(dir, f.state, f.segments, f.last+1)
-}
-
-// Fetching notes that a fetch is under way, or is not any more: if the process
-// dies meanwhile, the next one can say that the server may have given it a task
-// of which it knows nothing.
-func (j *Journal) Fetching(on bool) error {
-	name := filepath.Join(j.dir, fetchingName)
-	if !on {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("note the end of a fetch: %w", err)
-		}
-		return nil
-	}
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		return fmt.Errorf("note a fetch: %w", err)
-	}
-	return nil
-}
-
-// WasFetching reports when the fetch began during which an earlier process died;
-// ok is false when it did not die so.
-func (j *Journal) WasFetching() (began time.Time, ok bool) {
-	info, err := os.Stat(filepath.Join(j.dir, fetchingName))
-	if err != nil {
-		return time.Time{}, false
-	}
-	return info.ModTime(), true
-}
-
-// Mark keeps a name for the processes after this one.
-func (j *Journal) Mark(name string) error {
-	if err := os.WriteFile(filepath.Join(j.dir, "mark-"+name), nil, 0o600); err != nil {
-		return fmt.Errorf("mark %s in the journal: %w", name, err)
-	}
-	return nil
-}
-
-// Marked reports whether this process or one before it has called Mark.
-func (j *Journal) Marked(name string) bool {
-	_, err := os.Stat(filepath.Join(j.dir, "mark-"+name))
-	return err == nil
-}
-
-// probeSize is what Probe writes: more than the begin of a Log.
-const probeSize = 64 << 10
-
-// Probe reports whether the journal could take another task now: it writes a
-// little and removes it.
-func (j *Journal) Probe() error {
-	f, err := os.CreateTemp(j.dir, "probe-")
-	if err != nil {
-		return fmt.Errorf("the journal cannot be written to: %w", err)
-	}
-	_, err = f.Write(make([]byte, probeSize))
-	err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-	if err != nil {
-		return fmt.Errorf("the journal cannot be written to: %w", err)
-	}
-	return nil
 }

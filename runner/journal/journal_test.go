@@ -202,7 +202,6 @@ func TestAnyCutGivesABeginning(t *testing.T) {
 	}
 }
 
-// A byte that changed ends the journal before it, whichever it is.
 // A server that has sealed a log acknowledges one row more than there are.
 func TestTheSealIsAcknowledgedToo(t *testing.T) {
 	j := open(t, Options{Dir: t.TempDir()})
@@ -227,6 +226,7 @@ func TestTheSealIsAcknowledgedToo(t *testing.T) {
 	}
 }
 
+// A byte that changed ends the journal before it, whichever it is.
 func TestAChangedByteIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	l := begin1(t, open(t, Options{Dir: dir}))
@@ -287,88 +287,6 @@ func TestAcknowledgedSegmentsAreRemoved(t *testing.T) {
 	if s := logs[0].State(); s.Next != int64(n) || s.Acked != int64(n-1) {
 		t.Errorf("%+v", s)
 	}
-}
-
-// A disk that takes no more: the log says so, and what it took can be read.
-func TestADiskThatTakesNoMore(t *testing.T) {
-	for name, breakIt := range map[string]func(l *Log){
-		"a write fails":         func(l *Log) { _ = l.file.Close() },
-		"no new segment":        func(l *Log) { _ = os.WriteFile(filepath.Join(l.dir, segmentName(2)), nil, 0o600) },
-		"half a write is taken": func(l *Log) { l.file = half(t, l.file) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			j := open(t, Options{Dir: t.TempDir(), MaxSize: 80 << 10})
-			l := begin1(t, j)
-			var want []string
-			add := func(n int) {
-				for range n {
-					if r := fmt.Sprintf("row %d", len(want)); l.Row(at, r) {
-						want = append(want, r)
-					}
-				}
-			}
-			add(100)
-			if err := l.Flush(); err != nil {
-				t.Fatal(err)
-			}
-			l.io.Lock()
-			breakIt(l)
-			l.io.Unlock()
-			add(2000)
-			_ = l.Flush()
-			add(10)
-			_ = l.Flush()
-			select {
-			case <-l.Failed():
-			default:
-				t.Fatal("it has not failed")
-			}
-			if l.Err() == nil || l.Row(at, "late") {
-				t.Errorf("a row was taken after %v", l.Err())
-			}
-			if diff := cmp.Diff(want, all(t, l, 0, 1000)); diff != "" {
-				t.Errorf("rows (-want +got):\n%.1000s", diff)
-			}
-			if err := l.Sync(10 * time.Second); err == nil {
-				t.Error("Sync has no error")
-			}
-		})
-	}
-}
-
-// half is the end of a file that takes a part of one write and then is closed: a
-// pipe without room. Nothing can be seeked in it, and nothing is.
-func half(t *testing.T, f *os.File) *os.File {
-	t.Helper()
-	name := f.Name()
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	g, err := os.OpenFile(name, os.O_RDONLY, 0) // writes fail with EBADF
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-func TestASecondProcessIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	j := open(t, Options{Dir: dir})
-	if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("error %v", err)
-	}
-	if pid, ok, err := Owner(dir); pid != os.Getpid() || !ok || err != nil {
-		t.Errorf("the owner is %d, %v, %v", pid, ok, err)
-	}
-	if err := j.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []string{dir, filepath.Join(dir, "nowhere")} {
-		if _, ok, err := Owner(d); ok || err != nil {
-			t.Errorf("%s has an owner: %v, %v", d, ok, err)
-		}
-	}
-	open(t, Options{Dir: dir})
 }
 
 func TestWhatCannotBeDeliveredIsKeptForATime(t *testing.T) {
@@ -455,15 +373,6 @@ func TestFetchingIsRemembered(t *testing.T) {
 	}
 	if _, ok := j.WasFetching(); ok {
 		t.Error("the fetch has ended")
-	}
-	if err := j.Probe(); err != nil {
-		t.Error(err)
-	}
-	if err := os.RemoveAll(j.dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Probe(); err == nil {
-		t.Error("a folder that is gone can be written to")
 	}
 }
 

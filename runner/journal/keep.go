@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,21 +32,31 @@ func (l *Log) Keep(why string) (file string, err error) {
 	return file, l.Done()
 }
 
+// writeKept writes the text and brings it to the disk: the Log is removed after it.
 func (l *Log) writeKept(s *State, why string) (name string, err error) {
-	dir := filepath.Join(l.journal.dir, keptName)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	disk, dir := l.journal.disk, filepath.Join(l.journal.dir, keptName)
+	if err := mkdirAll(disk, dir); err != nil {
 		return "", err
 	}
 	name = filepath.Join(dir, fmt.Sprintf("task-%d.log", s.Task))
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err := disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // an attempt that was cut off
+		return "", err
+	}
+	f, err := disk.Create(name)
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(name)
-		}
-	}()
+	if err = errors.Join(l.writeText(f, s, why), f.Close()); err == nil {
+		err = disk.SyncDir(dir)
+	}
+	if err != nil {
+		_ = disk.Remove(name) // the next attempt does so otherwise
+		return "", err
+	}
+	return name, nil
+}
+
+func (l *Log) writeText(f File, s *State, why string) error {
 	w := bufio.NewWriter(f)
 	from := max(s.Acked, s.First)
 	_, _ = fmt.Fprintf(w, "# task %d · %s · %s · job %s · run %s\n# %s\n# rows %d to %d\n",
@@ -56,11 +67,14 @@ func (l *Log) writeKept(s *State, why string) (name string, err error) {
 			_, _ = fmt.Fprintf(w, "%s %s\n", r.Time.UTC().Format(time.RFC3339Nano), r.Text)
 		}
 		if err != nil {
-			return "", errors.Join(err, w.Flush())
+			return errors.Join(err, w.Flush())
 		}
 		from += int64(len(rows))
 	}
-	return name, w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // Expire removes kept files that are older than Options.Keep at now.

@@ -2,11 +2,7 @@
 
 package journal
 
-import (
-	"errors"
-	"os"
-	"syscall"
-)
+import "os"
 
 // syncDir brings a folder's list of names to the disk. File systems that cannot
 // do that do not need it.
@@ -16,8 +12,5 @@ func syncDir(dir string) error {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return err
-	}
-	return nil
+	return unlessUnable(d.Sync())
 }

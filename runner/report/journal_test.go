@@ -15,6 +15,7 @@ import (
 
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/journal"
+	"otelrunner/runner/journal/journaltest"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
 
@@ -29,7 +30,8 @@ func withJournal(t *testing.T, so giteatest.Options, jo journal.Options, o repor
 	t.Helper()
 	jo.Dir = t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		k := &kept{t: t, o: jo}
+		k := &kept{t: t, disk: journaltest.New(jo.Dir), o: jo}
+		k.o.Disk = k.disk
 		k.open()
 		defer func() { _ = k.j.Close() }()
 		l, err := k.j.Begin(journal.Meta{Task: recordedTask, Started: time.Now(), Steps: 3})
@@ -47,10 +49,11 @@ func withJournal(t *testing.T, so giteatest.Options, jo journal.Options, o repor
 
 // kept is a journal that outlives the process which writes it.
 type kept struct {
-	t *testing.T
-	o journal.Options
-	j *journal.Journal
-	l *journal.Log
+	t    *testing.T
+	disk *journaltest.Disk
+	o    journal.Options
+	j    *journal.Journal
+	l    *journal.Log
 }
 
 func (k *kept) open() {
@@ -311,8 +314,7 @@ func TestNoSecretIsWrittenToTheDisk(t *testing.T) {
 	})
 }
 
-// The final state goes only when the end of the task is on the disk; a disk that
-// hangs does not hold it for ever.
+// What the server refuses since it has given the task up is counted, and kept.
 func TestRowsThatTheServerRefusesAreCounted(t *testing.T) {
 	withJournal(t, giteatest.Options{}, journal.Options{}, report.Options{}, func(w *world, k *kept) {
 		w.row("before")
