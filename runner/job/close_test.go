@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"otelrunner/runner/job"
@@ -14,6 +15,7 @@ import (
 type slow struct {
 	*fake
 	retired int
+	resists error
 }
 
 func (s *slow) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
@@ -21,7 +23,10 @@ func (s *slow) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, er
 	return s, err
 }
 
-func (s *slow) Retire() { s.retired++ }
+func (s *slow) Retire(context.Context) error {
+	s.retired++
+	return s.resists
+}
 
 // patient is a sink that removes later.
 type patient struct {
@@ -44,10 +49,22 @@ func TestRemovalWaitsForTheResult(t *testing.T) {
 	if s.retired != 1 || s.closed != 0 || len(sink.later) != 1 {
 		t.Fatalf("before the result is told: retired %d times, closed %d times, %d put off", s.retired, s.closed, len(sink.later))
 	}
+	if rows := sink.Outcome(task.Success).Rows; hasRow(rows, "emptied") {
+		t.Errorf("rows of an end without a fault: %v", rows)
+	}
 	sink.later[0]()
 	if s.closed != 1 {
 		t.Errorf("closed %d times, want 1", s.closed)
 	}
+
+	t.Run("a process resists", func(t *testing.T) {
+		s := &slow{fake: &fake{run: run}, resists: errors.New("process 7 is left")}
+		sink := &patient{Recorder: jobtest.NewRecorder(tk)}
+		got := job.New(options(t, s)).Run(t.Context(), nil, tk, sink)
+		if rows := sink.Outcome(got).Rows; !hasRow(rows, "##[warning]The sandbox could not be emptied wholly: process 7 is left") {
+			t.Errorf("the log does not say so: %v", rows)
+		}
+	})
 
 	t.Run("nobody waits", func(t *testing.T) {
 		s := &slow{fake: &fake{run: run}}

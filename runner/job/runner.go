@@ -308,12 +308,21 @@ func (j *jobRun) close() {
 	retirer, slow := j.sandbox.(sandbox.Retirer)
 	sink, waits := j.sink.(Deferrer)
 	if slow && waits {
-		retirer.Retire()
+		j.retire(retirer)
 		sink.Later(func() { _ = j.closeSandbox() })
 		return
 	}
 	if err := j.closeSandbox(); err != nil {
 		j.rows.warnf("The sandbox could not be removed wholly: %v", err)
+	}
+}
+
+// retire ends what the job's steps have left running.
+func (j *jobRun) retire(s sandbox.Retirer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.life.hard), j.opts.CloseTimeout)
+	defer cancel()
+	if err := s.Retire(ctx); err != nil {
+		j.rows.warnf("The sandbox could not be emptied wholly: %v", err)
 	}
 }
 

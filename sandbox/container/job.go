@@ -164,7 +164,10 @@ func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, foll
 
 // Retire ends the job's container: its helper ends every process when the stream
 // does.
-func (j *job) Retire() { _ = j.main.hangUp() } // a stream that is broken has ended
+func (j *job) Retire(context.Context) error {
+	_ = j.main.hangUp() // a stream that is broken has ended
+	return nil
+}
 
 // Close removes the containers, at once, and then the network. What resists is
 // left to the next Sweep.

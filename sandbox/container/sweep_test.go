@@ -63,7 +63,7 @@ func die(runner string) {
 	}()
 	_, _ = s.Run(context.Background(), &sandbox.Command{Args: []string{"sh", "-c", "mkdir -p deep/er; touch deep/er/file; chmod 0 deep; (setsid sleep 3600 &); sleep " + os.Getenv(victim+"_SLEEP")}})
 	fmt.Println("closing")
-	s.(sandbox.Retirer).Retire() // as `runner serve` does before the final report
+	_ = s.(sandbox.Retirer).Retire(context.Background()) // as `runner serve` does before the final report
 	fmt.Println("closed", s.Close(context.Background()))
 	time.Sleep(time.Hour)
 }

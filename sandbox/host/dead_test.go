@@ -243,6 +243,22 @@ func TestMountInJob(t *testing.T) {
 	}
 }
 
+// TestRetiredFolder has the folder stay until Close.
+func TestRetiredFolder(t *testing.T) {
+	s := open(t, provider(t, host.Options{}), sandbox.Spec{})
+	file := write(t, s, "file")
+	if err := s.(sandbox.Retirer).Retire(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(file); err != nil {
+		t.Errorf("Retire has removed what takes long to remove: %v", err)
+	}
+	closeBox(t, s)
+	if _, err := os.Lstat(file); err == nil {
+		t.Error("the folder is left")
+	}
+}
+
 // TestCloseSaysWhatIsLeft has a file that nobody may remove.
 func TestCloseSaysWhatIsLeft(t *testing.T) {
 	root := t.TempDir()

@@ -155,7 +155,7 @@ func checked(next func() (staging.Entry, io.Reader, error)) func() (staging.Entr
 
 // Close ends every process of the job. The folders stay.
 func (i *Inside) Close(ctx context.Context) error {
-	err := i.endProcesses(ctx)
+	err := i.Retire(ctx)
 	close(i.reaperDone)
 	<-i.reaperOver
 	return err

@@ -21,6 +21,10 @@ type job struct {
 	tree      jobTree
 	info      sandbox.Info
 
+	// retired says that Retire was called, and resisted is its error.
+	retired  bool
+	resisted error
+
 	// user does the work on files as the user that commands run as; nil where
 	// that is this process's.
 	user func(work func())
@@ -37,7 +41,7 @@ type job struct {
 	staged map[string]*stagedTree
 }
 
-var _ sandbox.Sandbox = (*job)(nil)
+var _ sandbox.Retirer = (*job)(nil)
 
 func (j *job) Info() sandbox.Info { return j.info }
 
@@ -58,11 +62,21 @@ func (j *job) path(name string) string {
 	return filepath.Join(j.workspace, name)
 }
 
+// Retire kills what still runs. The folder, whose removal takes seconds where a
+// build has left much in it, stays for Close.
+func (j *job) Retire(ctx context.Context) error {
+	if !j.retired {
+		j.retired = true
+		j.resisted = j.endProcesses(ctx)
+	}
+	return j.resisted
+}
+
 // Close kills what still runs, removes the job's folder and gives its name
 // free. What resists is named in the error, and left for the sweep of the next
 // start.
 func (j *job) Close(ctx context.Context) error {
-	if err := errors.Join(j.endProcesses(ctx), j.removeFolder(ctx)); err != nil {
+	if err := errors.Join(j.Retire(ctx), j.removeFolder(ctx)); err != nil {
 		j.lock.abandon()
 		return err
 	}

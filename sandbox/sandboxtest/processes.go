@@ -245,29 +245,45 @@ func testClose(t *testing.T, h Harness) {
 			continue
 		}
 		t.Run("ends "+tree.name, func(t *testing.T) {
-			b := h.open(t)
-			outside := t.TempDir() + "/beat"
-			script := strings.ReplaceAll(tree.script, ">> beat", ">> "+outside)
-			script = strings.ReplaceAll(script, "-s beat", "-s "+outside)
-			c := b.script(script)
-			b.run(c)
-			start := time.Now()
-			b.close()
-			if d := time.Since(start); d > treeTime {
-				t.Errorf("Close took %v", d)
-			}
-			size := func() int64 {
-				info, err := os.Stat(outside)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return info.Size()
-			}
-			before := size()
-			time.Sleep(soon)
-			if size() != before {
-				t.Error("a process has outlived the job")
-			}
+			testEnds(t, h, tree.script, func(b *box) { b.close() })
 		})
+		t.Run("retires "+tree.name, func(t *testing.T) {
+			testEnds(t, h, tree.script, func(b *box) {
+				r, ok := b.Sandbox.(sandbox.Retirer)
+				if !ok {
+					t.Skip("its removal cannot be put off")
+				}
+				if err := r.Retire(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// testEnds has a script leave a tree of processes, and looks whether any of them
+// lives when end has ended them.
+func testEnds(t *testing.T, h Harness, script string, end func(*box)) {
+	b := h.open(t)
+	outside := t.TempDir() + "/beat"
+	script = strings.ReplaceAll(script, ">> beat", ">> "+outside)
+	script = strings.ReplaceAll(script, "-s beat", "-s "+outside)
+	b.run(b.script(script))
+	start := time.Now()
+	end(b)
+	if d := time.Since(start); d > treeTime {
+		t.Errorf("it took %v", d)
+	}
+	size := func() int64 {
+		info, err := os.Stat(outside)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	time.Sleep(soon)
+	if size() != before {
+		t.Error("a process has outlived the job")
 	}
 }
