@@ -72,7 +72,7 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 		return wire.Verdict{Error: worker.Plain(err.Error())}, nil
 	}
 	sum := sumOf(data)
-	prepared := info.Clamp(data, l.TableElements)
+	prepared := info.Clamp(info.Join(data), l.TableElements)
 	if l.Fuel > 0 {
 		if prepared, err = metered(prepared); err != nil {
 			return wire.Verdict{Error: worker.Plain(err.Error())}, nil

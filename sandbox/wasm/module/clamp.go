@@ -39,9 +39,14 @@ func (i *Info) Clamp(data []byte, limit int64) []byte {
 		content = binary.AppendUvarint(content, uint64(t.Min))
 		content = binary.AppendUvarint(content, uint64(most))
 	}
-	out := make([]byte, 0, len(data)+len(content))
+	return replaced(data, sec, content)
+}
+
+// replaced returns a module with another content in one of its sections.
+func replaced(data []byte, sec section, content []byte) []byte {
+	out := make([]byte, 0, len(data)+len(content)+binary.MaxVarintLen64)
 	out = append(out, data[:sec.header]...)
-	out = append(out, 4)
+	out = append(out, sec.id)
 	out = binary.AppendUvarint(out, uint64(len(content)))
 	out = append(out, content...)
 	return append(out, data[sec.end:]...)

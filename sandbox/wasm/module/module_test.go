@@ -190,7 +190,7 @@ func FuzzScan(f *testing.F) {
 			return
 		}
 		_ = info.Runnable(nil)
-		if clamped := info.Clamp(data, 2000); len(info.Tables) > 0 {
+		if clamped := info.Clamp(info.Join(data), 2000); len(info.Tables) > 0 || len(clamped) != len(data) {
 			if _, err := module.Scan(clamped, module.Limits{}); err != nil {
 				t.Errorf("clamped: %v", err)
 			}

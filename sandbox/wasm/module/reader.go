@@ -53,6 +53,29 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
+// s32 reads a signed LEB128 of at most 32 bits.
+func (r *reader) s32() int32 {
+	var n uint32
+	for shift := 0; shift < 35; shift += 7 {
+		b := r.byte()
+		if r.err != nil {
+			return 0
+		}
+		if rest := b & 0x78; shift == 28 && rest != 0 && rest != 0x78 {
+			break
+		}
+		n |= uint32(b&0x7f) << shift
+		if b < 0x80 {
+			if b&0x40 != 0 && shift < 28 {
+				n |= ^uint32(0) << (shift + 7)
+			}
+			return int32(n) //nolint:gosec // the same 32 bits
+		}
+	}
+	r.fail("%s has a number of more than 32 bits", r.what)
+	return 0
+}
+
 func (r *reader) bytes(n uint32) []byte {
 	if r.err != nil {
 		return nil
