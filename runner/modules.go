@@ -29,7 +29,7 @@ func NewModuleSandbox(cfg *config.Config, limits wasm.Limits, log slog.Handler) 
 
 func moduleOptions(cfg *config.Config, limits wasm.Limits, log *slog.Logger) wasm.Options {
 	return wasm.Options{
-		Root: sandboxDir(cfg), Limits: limits.Or(ModuleLimits(cfg)), NoSpare: true,
+		Root: sandboxDir(cfg), CompiledSize: int64(cfg.Sandbox.CompiledSize), Limits: limits.Or(ModuleLimits(cfg)), NoSpare: true,
 		Deterministic: cfg.Sandbox.Deterministic, Network: networkOf(cfg, log), Log: log,
 	}
 }

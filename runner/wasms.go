@@ -56,7 +56,7 @@ func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options),
 // wasmOptions are the configuration's.
 func wasmOptions(cfg *config.Config, log *slog.Logger) wasm.Options {
 	c := &cfg.Sandbox
-	o := wasm.Options{Root: sandboxDir(cfg), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log, Mode: c.Mode}
+	o := wasm.Options{Root: sandboxDir(cfg), CompiledSize: int64(c.CompiledSize), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log, Mode: c.Mode}
 	o.Secure = wasmOnly(cfg) && !c.AllowWeak
 	o.Network = networkOf(cfg, log)
 	if !toolbox.There() { // modules run without it

@@ -110,7 +110,7 @@ type Sandbox struct {
 
 	Time, CPU, CompileTime time.Duration
 
-	Memory, Output, Disk, FileSize, ModuleSize Size
+	Memory, Output, Disk, FileSize, ModuleSize, CompiledSize Size
 
 	OpenFiles, Files, TableElements, Programs int
 

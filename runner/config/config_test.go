@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 		Sandbox: config.Sandbox{
 			Mode: "any",
 			Time: 6 * time.Hour, CPU: time.Hour, CompileTime: 2 * time.Minute,
-			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20,
+			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20, CompiledSize: 2 << 30,
 			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32, NetworkAllow: []string{},
 		},
 		Metrics: config.Metrics{
@@ -150,6 +150,7 @@ sandbox:
   disk: 2048m
   file_size: 1.5g
   module_size: "65536"
+  compiled_size: 300m
   open_files: 64
   files: 1000
   table_elements: 5000
@@ -197,7 +198,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 		},
 		Sandbox: config.Sandbox{
 			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
-			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10,
+			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10, CompiledSize: 300 << 20,
 			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",

@@ -179,6 +179,8 @@ func schema() []key {
 			doc: "How many elements the tables of a module may have; each takes 8 bytes."},
 		{path: "sandbox.compile_time", field: func(c *Config) any { return &c.Sandbox.CompileTime }, def: "2m", min: sec, max: hour,
 			doc: "How much processor time the compiling of one module may take."},
+		{path: "sandbox.compiled_size", field: func(c *Config) any { return &c.Sandbox.CompiledSize }, def: "2g", min: 256 << 20, max: 1 << 50,
+			doc: "How much the compiled modules may take on the disk, those of all jobs and runners that share the folder together: what was not used for longest goes first. Compiled code has about four times a module's size."},
 		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,
 			doc: "The servers that programs may ask over HTTPS, by the sandbox's own functions: a host, *.HOST for all below one, with :PORT, or http://HOST for requests that are not encrypted. Addresses of this machine and of private networks are refused, whatever name leads to them. Empty: no network.", example: `["api.example.com", "*.cdn.example.com"]`},
 		{path: "sandbox.fuel", field: func(c *Config) any { return &c.Sandbox.Fuel }, def: "0", unit: "instructions", min: 0, max: 1 << 62,

@@ -7,15 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	wsys "github.com/tetratelabs/wazero/sys"
 	"go.opentelemetry.io/otel/attribute"
-	"golang.org/x/sync/singleflight"
 
 	"otelrunner/otel/observe"
 	"otelrunner/sandbox/wasm/module"
@@ -29,14 +30,19 @@ import (
 //
 //	HASH.wasm        the module as it is compiled: checked, its tables bounded
 //	HASH.json        the name and SHA-256 of its compiled form
+//	HASH.used        nothing; its time is when it was last used
 //	wazero-…/…       the compiled form, where the engine looks for it
 type cache struct {
 	dir     string
+	most    int64 // bytes that it may take; 0 is any number
+	log     *slog.Logger
 	compile func(ctx context.Context, data []byte, to string) error
-	flight  singleflight.Group
+
+	compiling flights // by hash
 
 	mu   sync.Mutex
-	seen map[string]stamps // of entries that were found to be as they were written
+	seen map[string]stamps    // of entries that were found to be as they were written
+	used map[string]time.Time // when that was last written down
 }
 
 // stamps tell whether any of an entry's three files was changed since they were
@@ -81,16 +87,16 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 	hash := sumOf(prepared)
 	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
 	defer func() { loaded(err) }()
-	_, err, _ = c.flight.Do(hash, func() (any, error) {
+	err = c.compiling.do(ctx, hash, func(ctx context.Context) error {
 		hit := c.valid(hash)
 		observe.Looked(ctx, observe.CacheWASM, hit)
 		if hit {
-			return nil, nil
+			return nil
 		}
 		if compiling != nil {
 			compiling()
 		}
-		return nil, c.add(ctx, hash, prepared)
+		return c.add(ctx, hash, prepared)
 	})
 	var refused *refusedError
 	if errors.As(err, &refused) {
@@ -117,18 +123,37 @@ func (e *refusedError) Error() string { return e.text }
 // compiled form that is as it was written.
 func (c *cache) has(file string) bool { return c.valid(strings.TrimSuffix(file, moduleSuffix)) }
 
-const moduleSuffix = ".wasm"
+// What the names of an entry's files end with.
+const (
+	moduleSuffix   = ".wasm"
+	manifestSuffix = ".json"
+	usedSuffix     = ".used"
+)
+
+// manifest reads the manifest of an entry.
+func (c *cache) manifest(hash string) (m manifest, err error) {
+	data, err := os.ReadFile(filepath.Join(c.dir, hash+manifestSuffix))
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err == nil && !filepath.IsLocal(m.Entry) {
+		err = fmt.Errorf("it names %q", m.Entry)
+	}
+	if err != nil {
+		return m, fmt.Errorf("read the manifest of a compiled module: %w", err)
+	}
+	return m, nil
+}
 
 // valid reports whether a compiled form is there as it was written. What was
 // changed is compiled again.
 func (c *cache) valid(hash string) bool {
-	manifestFile := filepath.Join(c.dir, hash+".json")
-	data, err := os.ReadFile(manifestFile)
-	var m manifest
-	if err != nil || json.Unmarshal(data, &m) != nil || !filepath.IsLocal(m.Entry) {
+	m, err := c.manifest(hash)
+	if err != nil {
 		return false
 	}
-	files := [...]string{manifestFile, filepath.Join(c.dir, m.Entry), filepath.Join(c.dir, hash+moduleSuffix)}
+	c.touch(hash) // before it is looked at, so that no other runner removes it meanwhile
+	files := [...]string{filepath.Join(c.dir, hash+manifestSuffix), filepath.Join(c.dir, m.Entry), filepath.Join(c.dir, hash+moduleSuffix)}
 	var now stamps
 	for i, name := range files {
 		info, err := os.Lstat(name)
@@ -165,7 +190,7 @@ func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
 	if err := c.use(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(c.dir, "compile-")
+	dir, err := os.MkdirTemp(c.dir, compileFolder)
 	if err != nil {
 		return fmt.Errorf("compile a WebAssembly module: %w", err)
 	}
@@ -189,12 +214,13 @@ func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{entry, compiled}, {hash + moduleSuffix, data}, {hash + ".json", m}} {
+	}{{entry, compiled}, {hash + moduleSuffix, data}, {hash + manifestSuffix, m}} {
 		if err := replace(filepath.Join(c.dir, f.name), f.data); err != nil {
 			return fmt.Errorf("keep a compiled WebAssembly module: %w", err)
 		}
 	}
-	return nil
+	c.touch(hash)
+	return c.collect(hash)
 }
 
 // replace writes a file at once: a reader sees the old one or the new one.
@@ -202,7 +228,7 @@ func replace(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err //nolint:wrapcheck // add says what was done
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
+	f, err := os.CreateTemp(filepath.Dir(name), newFile)
 	if err != nil {
 		return err //nolint:wrapcheck // as above
 	}

@@ -52,6 +52,10 @@ type Options struct {
 	// it is made where it is not there. Default: "cache" in Root.
 	Cache string
 
+	// CompiledSize bounds what this version of the program keeps in Cache, in bytes;
+	// default: 2 GiB. What was not used for longest goes first.
+	CompiledSize int64
+
 	// ToolCache is a folder of this machine that guests read as /tools; it is
 	// made where it is not there. Default: "tools" in Root.
 	ToolCache string
@@ -140,6 +144,9 @@ func New(o Options) (*Provider, error) {
 		o.Commands = []string{"sh", "bash"}
 	}
 	o.Limits = o.Limits.Or(DefaultLimits())
+	if o.CompiledSize == 0 {
+		o.CompiledSize = 2 << 30
+	}
 	root, err := filepath.Abs(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of the WASM sandbox: %w", err)
@@ -169,7 +176,7 @@ func New(o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.program = binary
-	p.cache = &cache{dir: cacheDir, compile: p.compile}
+	p.cache = &cache{dir: cacheDir, most: o.CompiledSize, log: o.Log, compile: p.compile}
 	p.wg.Go(p.launcher)
 	return p, nil
 }

@@ -33,9 +33,10 @@ func (s *shell) sum() string {
 // gets a line where that takes long.
 func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(string)) (wire.Verdict, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.verdict.File != "" && c.has(s.verdict.File) {
-		return s.verdict, nil
+	known := s.verdict
+	s.mu.Unlock()
+	if known.File != "" && c.has(known.File) {
+		return known, nil
 	}
 	module, err := s.load()
 	if err != nil {
@@ -51,6 +52,8 @@ func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(stri
 	if v.Error != "" {
 		return wire.Verdict{}, fmt.Errorf("load the shell of the WASM sandbox: %s", v.Error)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.verdict = v
 	return v, nil
 }
