@@ -41,6 +41,23 @@ func TestFuel(t *testing.T) {
 	if err := run(exponential().Bytes(), ""); !errors.As(err, &limit) || limit.Limit != "fuel" {
 		t.Errorf("calls: %v", err)
 	}
+	// The start function, which an engine would call before there is any fuel.
+	begin := func(body ...[]byte) []byte {
+		m := program(0, "")
+		m.Start, m.Funcs = true, []w.Func{{Locals: 1, Body: w.Cat(body...)}}
+		return m.Bytes()
+	}
+	for range 2 { // it runs twice: as the start function, and as _start
+		if err := run(begin(w.Const(100), w.Set(0), w.While(w.Get(0), w.Const(1), w.Sub(), w.Tee(0))), "1208"); err != nil {
+			t.Errorf("a start function with what it takes: %v", err)
+		}
+		if err := run(begin(w.Const(100), w.Set(0), w.While(w.Get(0), w.Const(1), w.Sub(), w.Tee(0))), "1207"); !errors.As(err, &limit) || limit.Limit != "fuel" {
+			t.Errorf("a start function with one less: %v", err)
+		}
+	}
+	if err := run(begin(w.Loop()), "1000"); !errors.As(err, &limit) || limit.Limit != "fuel" || limit.Text != "fuel limit of 1000 instructions reached" {
+		t.Errorf("an endless start function: %v", err)
+	}
 	if _, _, res, err := j.run(program(0, "", w.Unreachable()).Bytes()); err != nil || res.ExitCode != 134 {
 		t.Errorf("a trap of its own: exit code %d, %v", res.ExitCode, err)
 	}

@@ -10,24 +10,43 @@ import (
 // a mutable global of type i64. Below zero, the module has ended for want of it.
 const FuelGlobal = "otelrunner.fuel"
 
+// StartFunction is the export of a metered module that has to be called before
+// _start, once FuelGlobal is set: what was the module's start function, which an
+// engine would call before anybody could set it. Not every module has one.
+const StartFunction = "otelrunner.start"
+
 // Meter returns a module that counts its instructions: it takes as much from
 // FuelGlobal at each entry of a function and at each turn of a loop as the function
 // or the loop has instructions in it, without those of loops inside, and traps
 // (unreachable) where that is below zero. The count is the same in every run; of
 // the two sides of an if both are counted. data is what i was scanned from. Code
-// that cannot be read is an *Error.
+// that cannot be read is an *Error, and what an engine refuses in a module it refuses
+// in what Meter returns: what is added is in nobody's reach.
 //
 // The encoding of instructions is chapter 5.4 of the WebAssembly core
 // specification 2.0.
 func (i *Info) Meter(data []byte) ([]byte, error) {
-	if _, taken := i.Export(FuelGlobal); taken {
-		return nil, errorf(Unsupported, -1, "it exports %q, which is the name of the sandbox's own", FuelGlobal)
+	for _, own := range []string{FuelGlobal, StartFunction} {
+		if _, taken := i.Export(own); taken {
+			return nil, errorf(Unsupported, -1, "it exports %q, which is the name of the sandbox's own", own)
+		}
 	}
 	global := uint32(i.Globals) //nolint:gosec // at most maxGlobals
 	for _, imp := range i.Imports {
 		if imp.Kind == Global {
 			global++
 		}
+	}
+	if err := i.checkGlobals(data, global); err != nil {
+		return nil, err
+	}
+	exports := [][]byte{exportOf(FuelGlobal, 3, global)}
+	if i.Start {
+		start, err := i.startFunction(data)
+		if err != nil {
+			return nil, err
+		}
+		exports = append(exports, exportOf(StartFunction, 0, start))
 	}
 	out := bytes.Clone(data[:8])
 	hadGlobals, hadExports := false, false
@@ -37,7 +56,6 @@ func (i *Info) Meter(data []byte) ([]byte, error) {
 		out = append(out, content...)
 	}
 	ours := append([]byte{0x7e, 1, 0x42}, append(sleb(math.MaxInt64), 0x0b)...)
-	export := binary.AppendUvarint(append(binary.AppendUvarint(nil, uint64(len(FuelGlobal))), FuelGlobal+"\x03"...), uint64(global))
 	for _, sec := range i.sections {
 		content := data[sec.start:sec.end]
 		if order(sec.id) > order(6) && !hadGlobals {
@@ -45,14 +63,16 @@ func (i *Info) Meter(data []byte) ([]byte, error) {
 			hadGlobals = true
 		}
 		if order(sec.id) > order(7) && !hadExports {
-			add(7, append([]byte{1}, export...))
+			add(7, longer([]byte{0}, exports...))
 			hadExports = true
 		}
 		switch sec.id {
 		case 6:
 			content, hadGlobals = longer(content, ours), true
 		case 7:
-			content, hadExports = longer(content, export), true
+			content, hadExports = longer(content, exports...), true
+		case 8:
+			continue // an export now
 		case 10:
 			var err error
 			if content, err = meterCode(content, sec.start, global); err != nil {
@@ -64,11 +84,17 @@ func (i *Info) Meter(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// longer appends an entry to a vector.
-func longer(vector, entry []byte) []byte {
+// longer appends entries to a vector.
+func longer(vector []byte, entries ...[]byte) []byte {
 	n, size := binary.Uvarint(vector)
-	out := binary.AppendUvarint(nil, n+1)
-	return append(append(out, vector[size:]...), entry...)
+	out := binary.AppendUvarint(nil, n+uint64(len(entries)))
+	return append(append(out, vector[size:]...), bytes.Join(entries, nil)...)
+}
+
+// exportOf is an entry of the export section.
+func exportOf(name string, kind byte, index uint32) []byte {
+	out := append(binary.AppendUvarint(nil, uint64(len(name))), name...)
+	return binary.AppendUvarint(append(out, kind), uint64(index))
 }
 
 func sleb(n int64) []byte {
@@ -201,8 +227,10 @@ func (m *meter) immediates(op byte) {
 		m.r.bytes(m.r.u32())
 	case op == 0x11, op >= 0x28 && op <= 0x3e: // call_indirect; loads and stores
 		m.twoLEBs()
-	case op == 0x0c, op == 0x0d, op == 0x10, op >= 0x20 && op <= 0x26, op == 0x3f, op == 0x40, op == 0x41, op == 0x42, op == 0xd0, op == 0xd2:
+	case op == 0x0c, op == 0x0d, op == 0x10, op >= 0x20 && op <= 0x22, op == 0x25, op == 0x26, op == 0x3f, op == 0x40, op == 0x41, op == 0x42, op == 0xd0, op == 0xd2:
 		m.leb() // branches, call, variables, memory.size and grow, constants, references
+	case op == 0x23, op == 0x24: // global.get, global.set
+		m.ownGlobal(m.r.u32())
 	case op == 0x43:
 		m.r.bytes(4)
 	case op == 0x44:

@@ -220,8 +220,10 @@ func (i *instance) execute(m *loaded) (status int, trap string) {
 	i.run.instantiated.CompareAndSwap(0, int64(time.Since(began)))
 	if mod != nil {
 		fuel := i.fill(mod)
-		if start := mod.ExportedFunction("_start"); start != nil && err == nil {
-			_, err = start.Call(ctx)
+		for _, name := range i.starts() {
+			if start := mod.ExportedFunction(name); start != nil && err == nil {
+				_, err = start.Call(ctx)
+			}
 		}
 		if err != nil && fuel != nil && int64(fuel.Get()) < 0 { //nolint:gosec // two's complement
 			i.run.outOfFuel.Store(true)
@@ -254,8 +256,19 @@ func (i *instance) instantiate(ctx context.Context, m *loaded, config wazero.Mod
 	return i.run.w.runtime.InstantiateModule(ctx, m.compiled, config) //nolint:wrapcheck // as of a call of the module
 }
 
+// starts are the exports that are called one after the other.
+func (i *instance) starts() []string {
+	if i.run.step.Limits.Fuel > 0 {
+		return []string{module.StartFunction, "_start"}
+	}
+	return []string{"_start"}
+}
+
 // fill sets the fuel of a module that counts it; nil is one that does not.
 func (i *instance) fill(mod api.Module) api.MutableGlobal {
+	if i.run.step.Limits.Fuel == 0 {
+		return nil
+	}
 	fuel, _ := mod.ExportedGlobal(module.FuelGlobal).(api.MutableGlobal)
 	if fuel != nil {
 		fuel.Set(uint64(i.run.step.Limits.Fuel)) //nolint:gosec // positive
