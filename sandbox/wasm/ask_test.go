@@ -2,6 +2,7 @@ package wasm_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,43 @@ func TestOwnWrites(t *testing.T) {
 	}
 	if !errors.As(err, &limit) || limit.Limit != "files" {
 		t.Errorf("60 files: %v", err)
+	}
+}
+
+// TestLimitsOfATree writes a tree one by one, as a checkout does, over each limit.
+func TestLimitsOfATree(t *testing.T) {
+	for _, c := range []struct {
+		limits wasm.Limits
+		limit  string
+		says   string
+		write  func(f sandbox.Files, i int) error
+	}{
+		{wasm.Limits{Disk: 1 << 20}, "disk", "disk limit of 1 MiB reached", func(f sandbox.Files, i int) error {
+			return f.Create(fmt.Sprintf("/work/hello/f%d", i), 0o644, strings.NewReader(strings.Repeat("x", 300<<10)))
+		}},
+		{wasm.Limits{FileSize: 1 << 20}, "file-size", "file size limit of 1 MiB reached", func(f sandbox.Files, i int) error {
+			return f.Create(fmt.Sprintf("/work/hello/f%d", i), 0o644, strings.NewReader(strings.Repeat("x", 2<<20)))
+		}},
+		{wasm.Limits{Files: 100}, "files", "limit of 100 files reached", func(f sandbox.Files, i int) error {
+			return f.Create(fmt.Sprintf("/work/hello/f%d", i), 0o644, strings.NewReader(""))
+		}},
+		{wasm.Limits{Files: 100}, "files", "limit of 100 files reached", func(f sandbox.Files, i int) error {
+			return f.Mkdir(fmt.Sprintf("/work/hello/d%d", i))
+		}},
+		{wasm.Limits{Files: 100}, "files", "limit of 100 files reached", func(f sandbox.Files, i int) error {
+			return f.Symlink("x", fmt.Sprintf("/work/hello/l%d", i))
+		}},
+	} {
+		j := open(t, newProvider(t, func(o *wasm.Options) { o.Limits = c.limits.Or(o.Limits) }))
+		files := j.Sandbox.(sandbox.FileKeeper).Files()
+		var err error
+		for i := 0; i < 200 && err == nil; i++ {
+			err = c.write(files, i)
+		}
+		var limit *sandbox.LimitError
+		if !errors.As(err, &limit) || limit.Limit != c.limit || !strings.HasSuffix(err.Error(), c.says) {
+			t.Errorf("error %v, want %s", err, c.says)
+		}
 	}
 }
 

@@ -119,6 +119,12 @@ func (b *box) write(name string, data io.Reader, mode fs.FileMode) error {
 			err = errno
 		}
 	}
+	return b.writeFailed(name, err)
+}
+
+// writeFailed is failed for the writing of a file, where err may be of what was to be
+// written.
+func (b *box) writeFailed(name string, err error) error {
 	var number sys.Errno
 	if errors.As(err, &number) {
 		return b.failed("write", name, number)

@@ -53,7 +53,7 @@ func (f boxFiles) RemoveAll(name string) error {
 
 func (f boxFiles) Mkdir(name string) error {
 	files, rest := f.b.at(path.Clean(name))
-	return osError("make the folder", name, files.Mkdir(rest, 0o755))
+	return f.b.failed("make the folder", name, files.Mkdir(rest, 0o755))
 }
 
 func (f boxFiles) Create(name string, mode fs.FileMode, data io.Reader) error {
@@ -61,7 +61,7 @@ func (f boxFiles) Create(name string, mode fs.FileMode, data io.Reader) error {
 	files, rest := f.b.at(name)
 	file, errno := files.OpenFile(rest, sys.O_WRONLY|sys.O_CREAT|sys.O_EXCL, mode.Perm())
 	if errno != 0 {
-		return osError("make", name, errno)
+		return f.b.failed("make", name, errno)
 	}
 	_, err := io.Copy(&fileWriter{file}, data)
 	if errno := file.Close(); err == nil && errno != 0 {
@@ -72,13 +72,10 @@ func (f boxFiles) Create(name string, mode fs.FileMode, data io.Reader) error {
 			err = errno
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return f.b.writeFailed(name, err)
 }
 
 func (f boxFiles) Symlink(target, name string) error {
 	files, rest := f.b.at(path.Clean(name))
-	return osError("make the symbolic link", name, files.Symlink(target, rest))
+	return f.b.failed("make the symbolic link", name, files.Symlink(target, rest))
 }
