@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"otelrunner/runner/report"
 
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
+	"connectrpc.com/connect"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"google.golang.org/protobuf/proto"
@@ -41,6 +43,9 @@ func (j *jobTelemetry) traced(c report.Client) report.Client {
 	attrs := []attribute.KeyValue{semconv.RPCSystemNameConnectrpc}
 	if u, err := url.Parse(j.instance); err == nil {
 		attrs = append(attrs, semconv.ServerAddress(u.Hostname()))
+		if port, err := strconv.Atoi(u.Port()); err == nil {
+			attrs = append(attrs, semconv.ServerPort(port))
+		}
 	}
 	return &tracedClient{Client: c, all: j.cfg.RPCSpans == rpcSpansAll, attrs: attrs}
 }
@@ -48,8 +53,26 @@ func (j *jobTelemetry) traced(c report.Client) report.Client {
 const runnerService = "runner.v1.RunnerService/"
 
 func (c *tracedClient) call(ctx context.Context, method string, attrs ...attribute.KeyValue) (context.Context, func(error)) {
-	name := runnerService + method
-	return observe.Call(ctx, name, append(append(attrs, semconv.RPCMethod(name)), c.attrs...)...)
+	ctx, end := observe.Call(ctx, runnerService+method, append(attrs, c.attributes(method)...)...)
+	return ctx, func(err error) {
+		if err != nil {
+			observe.Attributes(ctx, semconv.RPCResponseStatusCode(connect.CodeOf(err).String()))
+		}
+		end(failedCall(err))
+	}
+}
+
+// attributes are those that every call has from its start.
+func (c *tracedClient) attributes(method string) []attribute.KeyValue {
+	return append([]attribute.KeyValue{semconv.RPCMethod(runnerService + method)}, c.attrs...)
+}
+
+// failedCall names the type of a call's error by the code of the protocol.
+func failedCall(err error) error {
+	if err == nil {
+		return nil
+	}
+	return observe.Typed(connect.CodeOf(err).String(), err)
 }
 
 // UpdateLog implements report.Client.
@@ -66,7 +89,8 @@ func (c *tracedClient) UpdateTask(ctx context.Context, m *runnerv1.UpdateTaskReq
 		began := time.Now()
 		res, err := c.Client.UpdateTask(ctx, m)
 		if err != nil {
-			observe.SinceFailed(ctx, runnerService+"UpdateTask", began, err, c.attrs...)
+			attrs := append(c.attributes("UpdateTask"), semconv.RPCResponseStatusCode(connect.CodeOf(err).String()))
+			observe.SinceFailed(ctx, runnerService+"UpdateTask", began, failedCall(err), attrs...)
 		}
 		return res, err //nolint:wrapcheck // as above
 	}

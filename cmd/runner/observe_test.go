@@ -379,7 +379,7 @@ func checkTree(t *testing.T, c *collected, trace, root string) {
 	want = append(want, "RUN root1/demo/test.yml")
 	for _, name := range []string{"one", "two"} {
 		want = append(want, " RUN root1/demo/test.yml / "+name,
-			"  fetch task", "  queue", "  set up job", "   open sandbox", "   prepare actions", "  print", "  hides ***", "  composite", "   within", "  fails with ***", "  clean up")
+			"  fetch task", "  queue", "  set up job", "   open sandbox", "    make host workspace", "   prepare actions", "  print", "  hides ***", "  composite", "   within", "  fails with ***", "  clean up")
 	}
 	slices.Sort(want)
 	if !slices.Equal(lines, want) {

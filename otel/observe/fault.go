@@ -44,6 +44,23 @@ func ErrorType(err error) string {
 	return typeOther
 }
 
+// Typed gives an error that has no error.type of its own one: a constant, for the
+// spans that it ends. Its text stays, and what it wraps is found in it. Nil stays nil.
+func Typed(kind string, err error) error {
+	if ErrorType(err) != typeOther {
+		return err
+	}
+	return &typedError{kind, err}
+}
+
+type typedError struct {
+	kind string
+	error
+}
+
+func (e *typedError) ErrorType() string { return e.kind }
+func (e *typedError) Unwrap() error     { return e.error }
+
 // fail puts an error on a span.
 func fail(s *Scope, sp trace.Span, err error) {
 	if err == nil || !sp.IsRecording() {

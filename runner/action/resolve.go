@@ -69,6 +69,7 @@ func (j *Job) loadTree(ctx context.Context, ref Reference) (*resolvedTree, error
 	l := &loader{job: j, ref: ref, repo: j.fetcher.remote(ref, j.options)}
 	ctx, end := observe.Span(ctx, "fetch action", attribute.String("otelrunner.action", ref.String()))
 	t, err := l.load(ctx)
+	err = observe.Typed("action_fetch", err)
 	end(err)
 	if t != nil {
 		observe.Looked(ctx, observe.CacheAction, t.cached)

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"strings"
 
 	"otelrunner/runner/action"
 	"otelrunner/runner/task"
@@ -170,7 +171,7 @@ func (j *jobRun) outside(of *stepRun, cond, what string, run func(*stepRun) done
 	j.rows.group("%s %s", what, j.title(&r))
 	j.tellEnv(r.env)
 	j.rows.endGroup()
-	end := j.startStep(&r, what+" "+j.title(&r))
+	end := j.startStep(&r, what+" "+j.title(&r), "/"+strings.ToLower(what))
 	d := func() (d done) {
 		defer j.recovered(&r, &d)
 		return run(&r)

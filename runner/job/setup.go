@@ -231,7 +231,7 @@ func (j *jobRun) pick() (target, error) {
 	}
 	picked, err := j.opts.Labels.Pick(runsOn)
 	if err != nil {
-		return target{}, err
+		return target{}, observe.Typed(typeLabel, err)
 	}
 	spec := sandbox.Spec{
 		ID: sandboxID(j.task.ID), Owner: j.owner(), Repository: j.task.String("repository"),

@@ -70,7 +70,7 @@ func (j *jobRun) step(s *scope, st *workflow.Step, begin func()) task.Result {
 		begin()
 		j.rows.errorf("%s", sentence(err))
 		d.outcome = task.Failure
-		j.startStep(r, j.title(r))(r.invalid(err))
+		j.startStep(r, j.title(r), "")(r.invalid(err))
 	case !run:
 		s.record(st.ID, nil, task.Skipped, task.Skipped)
 		return task.Skipped
@@ -165,7 +165,7 @@ func (j *jobRun) perform(r *stepRun) (d done) {
 	var release func()
 	r.life, release = r.scope.life.step(survives(r.If, r.at("if")), r.timeout)
 	defer release()
-	end := j.startStep(r, j.title(r))
+	end := j.startStep(r, j.title(r), "")
 	defer func() { end(d.outcome) }()
 	defer j.recovered(r, &d)
 	if r.IsRun {

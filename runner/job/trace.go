@@ -23,6 +23,7 @@ import (
 // The values of error.type that the engine gives.
 const (
 	typeInvalid     = "invalid_workflow"
+	typeLabel       = "no_such_label"
 	typeExit        = "process_exit"
 	typeCommandFile = "invalid_command_file"
 	typePanic       = "panic"
@@ -43,8 +44,9 @@ func (j *jobRun) within(name string, f func() error) error {
 
 // startStep begins a step's span and makes the step's life go on in it; end ends it.
 // The attributes are those that samplers are to see at the start (semconv 1.43,
-// CI/CD spans).
-func (j *jobRun) startStep(r *stepRun, title string) (end func(task.Result)) {
+// CI/CD spans). stage tells the pre and post steps of an action from its main one,
+// for which it is "".
+func (j *jobRun) startStep(r *stepRun, title, stage string) (end func(task.Result)) {
 	began := time.Now()
 	outer := r.life
 	if outer.soft == nil { // it fails before it has a life of its own
@@ -53,7 +55,7 @@ func (j *jobRun) startStep(r *stepRun, title string) (end func(task.Result)) {
 	s := observe.From(outer.soft)
 	attrs := append([]attribute.KeyValue{
 		semconv.CICDPipelineTaskName(title),
-		semconv.CICDPipelineTaskRunID(strconv.FormatInt(j.task.ID, 10) + "/" + childPath(r.scope, r.Index)),
+		semconv.CICDPipelineTaskRunID(strconv.FormatInt(j.task.ID, 10) + "/" + childPath(r.scope, r.Index) + stage),
 	}, s.Steps...)
 	if s.JobURL != nil {
 		if url := s.JobURL(); url != "" {

@@ -218,10 +218,10 @@ func TestSpans(t *testing.T) {
 			name:     "a workflow that cannot be run",
 			workflow: `{jobs: {a: {runs-on: nowhere, steps: [{run: one}]}}}`,
 			want: []string{
-				`job error _OTHER !runs-on asks for "nowhere", which this runner does not carry; it has "host", "second", "box"`,
-				`  set up job _OTHER !runs-on asks for "nowhere", which this runner does not carry; it has "host", "second", "box"`,
+				`job error no_such_label !runs-on asks for "nowhere", which this runner does not carry; it has "host", "second", "box"`,
+				`  set up job no_such_label !runs-on asks for "nowhere", which this runner does not carry; it has "host", "second", "box"`,
 			},
-			meter: []string{"job  error _OTHER cpu 0s peak 0"},
+			meter: []string{"job  error no_such_label cpu 0s peak 0"},
 		},
 		{
 			name:     "a step that cannot be evaluated",

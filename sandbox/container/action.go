@@ -193,6 +193,7 @@ func (j *job) actionImage(ctx context.Context, s sandbox.ImageSource, log func(s
 	if s.Build != nil {
 		ctx, end := observe.Start(ctx, observe.ImageBuild, attribute.String("otelrunner.dockerfile", s.Build.Dockerfile))
 		img, err := j.build(ctx, s.Build, log)
+		err = observe.Typed("image_build", err)
 		end(err)
 		return img, err
 	}

@@ -76,7 +76,10 @@ func fits(found image.InspectResponse, platform string) bool {
 // pull pulls an image and tells how it goes.
 func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, log func(string)) (err error) {
 	ctx, end := observe.Start(ctx, observe.ImagePull, semconv.ContainerImageName(w.name))
-	defer func() { end(err) }()
+	defer func() {
+		err = observe.Typed("image_pull", err)
+		end(err)
+	}()
 	auth, err := p.credentials(ref, w)
 	if err != nil {
 		return err

@@ -93,6 +93,7 @@ const startTries = 4
 func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *running, err error) {
 	creating, created := observe.Start(ctx, observe.ContainerCreate, imageAttribute(l.image))
 	id, err := p.engine.createIn(creating, l.networkReady, l.request(volume, p.options.HelperArgs))
+	err = observe.Typed("container_create", err)
 	created(err)
 	if err != nil {
 		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
@@ -122,7 +123,10 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 		return nil, err
 	}
 	ctx, started := observe.Start(ctx, observe.ContainerStart, imageAttribute(l.image))
-	defer func() { started(err) }()
+	defer func() {
+		err = observe.Typed("container_start", err)
+		started(err)
+	}()
 	if _, err := p.engine.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
 		return nil, p.engine.sentence(ctx, "start the container of image "+imageName(l.image), err)
 	}

@@ -25,7 +25,10 @@ func (p *Provider) createNetwork(ctx context.Context, name string, labels map[st
 		return context.Cause(ctx)
 	}
 	ctx, end := observe.Start(ctx, observe.NetworkCreate)
-	defer func() { end(err) }()
+	defer func() {
+		err = observe.Typed("network_create", err)
+		end(err)
+	}()
 	_, err = within(context.WithoutCancel(ctx), func(ctx context.Context) (client.NetworkCreateResult, error) { // as createContainer
 		return p.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels})
 	})

@@ -128,6 +128,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 	}()
 	reaching, reached := observe.Start(ctx, observe.ContainerReach)
 	o.arch, err = p.engine.reach(reaching, spec.Log)
+	err = observe.Typed("engine_unreachable", err)
 	reached(err)
 	if err != nil {
 		return nil, err

@@ -114,7 +114,10 @@ func (o *opening) createService(ctx context.Context, s *service) error {
 		return err
 	}
 	s.image = img
-	id, err := o.p.engine.createIn(ctx, o.networkReady, s.request(o))
+	creating, created := observe.Start(ctx, observe.ContainerCreate, imageAttribute(img))
+	id, err := o.p.engine.createIn(creating, o.networkReady, s.request(o))
+	err = observe.Typed("container_create", err)
+	created(err)
 	if err != nil {
 		return o.p.engine.sentence(ctx, "create the container of image "+s.wish.name, err)
 	}
@@ -153,7 +156,11 @@ func (o *opening) startService(ctx context.Context, s *service) error {
 	if err := awaited(ctx, o.networkReady); err != nil {
 		return err
 	}
-	if _, err := o.p.engine.ContainerStart(ctx, s.id, client.ContainerStartOptions{}); err != nil {
+	starting, started := observe.Start(ctx, observe.ContainerStart, imageAttribute(s.image))
+	_, err := o.p.engine.ContainerStart(starting, s.id, client.ContainerStartOptions{})
+	err = observe.Typed("container_start", err)
+	started(err)
+	if err != nil {
 		return o.p.engine.sentence(ctx, "start the container of image "+s.wish.name, err)
 	}
 	s.ports = map[string]string{}
@@ -199,9 +206,12 @@ func (p *Provider) watchHealth(ctx context.Context, job string, services []*serv
 }
 
 func (h *healthWatch) wait(ctx context.Context, o *opening) (err error) {
-	start := time.Now()
 	ctx, end := observe.Start(ctx, observe.ServiceHealth)
-	defer func() { end(err) }()
+	start := time.Now() // not before the span, in which the services' own begin
+	defer func() {
+		err = observe.Typed("service_unhealthy", err)
+		end(err)
+	}()
 	late := time.NewTimer(o.p.options.HealthTimeout)
 	defer late.Stop()
 	for len(h.left) > 0 {

@@ -33,6 +33,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
 )
 
@@ -143,10 +144,12 @@ const tempFolder = "_temp"
 
 // Open makes the folders of a job, ROOT/ID/REPOSITORY and ROOT/ID/_temp, for this
 // user only.
-func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandbox, err error) {
 	if err := refuse(spec); err != nil {
 		return nil, err
 	}
+	ctx, end := observe.Start(ctx, observe.HostOpen)
+	defer func() { end(err) }()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -88,8 +88,8 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 		box: b, w: b.slot.worker, command: c, limits: limits, ctx: ctx, started: b.slot.worker.cpu(),
 		finished: make(chan struct{}),
 	}
-	began := time.Now()
 	running, ran := observe.Start(ctx, observe.WASMRun)
+	began := time.Now() // not before the span, in which the making ready begins
 	x.ctx = running
 	out, err := x.run(step)
 	tellInstantiate(running, began, out)
