@@ -13,6 +13,7 @@ import (
 
 	"otelrunner/otel"
 	"otelrunner/otel/observe"
+	"otelrunner/otel/oteltest"
 	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
@@ -23,7 +24,6 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -31,7 +31,7 @@ import (
 type watchedRunner struct {
 	h      *handler
 	client *gitea.Client
-	spans  *tracetest.SpanRecorder
+	spans  *oteltest.Starts
 	reader *sdkmetric.ManualReader
 	log    bytes.Buffer
 }
@@ -41,7 +41,7 @@ func newWatchedRunner(t *testing.T, s *giteatest.Server, name string, e engineFu
 	for _, v := range []string{"OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"} {
 		t.Setenv(v, "")
 	}
-	w := &watchedRunner{spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	w := &watchedRunner{spans: oteltest.NewStarts(), reader: sdkmetric.NewManualReader()}
 	var err error
 	w.client, err = s.NewClient(giteatest.RunnerOptions{Labels: []string{"linux"}})
 	if err != nil {
@@ -166,6 +166,9 @@ func TestRootSpan(t *testing.T) {
 					t.Fatalf("%d root spans, want one", len(roots))
 				}
 				root, run := roots[0], otel.Run{Server: s.URL(), Repository: "root1/demo", ID: 5, Attempt: 2}
+				if l := root.Links(); len(l) != 1 || l[0].SpanContext.TraceID() == run.TraceID() || l[0].SpanContext.SpanID() != (otel.Run{Server: s.URL(), Repository: "root1/demo", ID: 5, Attempt: 1}).RootSpanID() {
+					t.Errorf("the root's links are %v, want one to the root of the attempt before", l)
+				}
 				by := []*watchedRunner{one, two}[c.by]
 				if !slices.ContainsFunc(by.spans.Ended(), func(s sdktrace.ReadOnlySpan) bool { return s == root }) {
 					t.Errorf("the root is not of runner %d", c.by)
@@ -221,6 +224,10 @@ func TestJobSpan(t *testing.T) {
 				t.Errorf("%s is %q, want %q", key, got, want)
 			}
 		}
+		if missing := w.spans.Missing(span.Name(), "cicd.pipeline.name", "cicd.pipeline.run.id", "cicd.pipeline.run.url.full", "cicd.pipeline.task.name",
+			"cicd.pipeline.task.run.id", "cicd.pipeline.task.run.url.full", "cicd.worker.id", "vcs.repository.url.full"); missing != nil {
+			t.Errorf("a sampler does not see %v", missing)
+		}
 		if want := "https://t/" + span.SpanContext().TraceID().String() + "?s=" + span.SpanContext().SpanID().String(); url != want {
 			t.Errorf("the trace's URL is %q, want %q", url, want)
 		}
@@ -244,6 +251,14 @@ func TestJobSpan(t *testing.T) {
 		}
 		if calls < 2 || calls > 5 { // the start, the step's end, the result: heartbeats every 5 s are left out
 			t.Errorf("%d spans of UpdateTask", calls)
+		}
+		for _, name := range []string{"runner.v1.RunnerService/UpdateLog", "runner.v1.RunnerService/UpdateTask"} {
+			if missing := w.spans.Missing(name, "rpc.system.name", "rpc.method", "server.address", "server.port"); missing != nil {
+				t.Errorf("%s: a sampler does not see %v", name, missing)
+			}
+		}
+		if missing := w.spans.Missing("RUN root1/demo/test.yml", "cicd.pipeline.name", "cicd.pipeline.action.name", "cicd.pipeline.run.id", "url.full"); missing != nil {
+			t.Errorf("the root: a sampler does not see %v", missing)
 		}
 		if root := rootsOf(w)[0]; attr(root, "cicd.pipeline.result") != "success" || root.StartTime().After(queue.StartTime()) {
 			t.Errorf("the root began at %v with the result %q", root.StartTime(), attr(root, "cicd.pipeline.result"))
@@ -277,9 +292,28 @@ func TestJobSpan(t *testing.T) {
 	})
 }
 
+// histogramCount is how much a histogram of the runner's was measured.
+func histogramCount(t *testing.T, w *watchedRunner, name string) (n uint64) {
+	t.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := w.reader.Collect(t.Context(), &rm); err != nil {
+		t.Fatal(err)
+	}
+	for _, sm := range rm.ScopeMetrics {
+		for _, m := range sm.Metrics {
+			if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == name {
+				for _, p := range h.DataPoints {
+					n += p.Count
+				}
+			}
+		}
+	}
+	return n
+}
+
 func idOf(s sdktrace.ReadOnlySpan) []byte { id := s.SpanContext().SpanID(); return id[:] }
 
-// TestJobOfNoTelemetry: a server that does not answer about the run holds nothing up.
+// TestFactsAreNotWaitedFor: a server that does not answer about the run holds nothing up.
 func TestFactsAreNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := giteatest.New(giteatest.Options{RunsAPI: true})

@@ -1,4 +1,4 @@
-// Package oteltest finds the programs that telemetry is tested with.
+// Package oteltest is what telemetry is tested with: other programs, and recorders.
 package oteltest
 
 import (

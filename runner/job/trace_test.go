@@ -11,15 +11,19 @@ import (
 	"time"
 
 	"otelrunner/otel/observe"
+	"otelrunner/otel/oteltest"
 	"otelrunner/runner/job"
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/task"
 	"otelrunner/sandbox"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // meter keeps what the engine measures.
@@ -315,5 +319,34 @@ func TestPropagation(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestStepsFromTheirStart: what the conventions (semconv 1.43) want a sampler to see
+// of a step is there when its span begins, and its result is not.
+func TestStepsFromTheirStart(t *testing.T) {
+	starts := oteltest.NewStarts()
+	ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(starts)).Tracer("").Start(context.Background(), "job")
+	tk := newCase(`{jobs: {t: {runs-on: host, steps: [{name: one, run: one}]}}}`).Task(7)
+	scope := &observe.Scope{
+		Steps:  []attribute.KeyValue{semconv.CICDPipelineName("p"), semconv.CICDPipelineRunID("1")},
+		JobURL: func() string { return "https://git.example/o/r/actions/runs/1/jobs/0" },
+	}
+	if r := job.New(options(t, &fake{run: func(context.Context, *sandbox.Command, string) (sandbox.Result, error) {
+		return sandbox.Result{}, nil
+	}})).Run(observe.With(ctx, scope), nil, tk, jobtest.NewRecorder(tk)); r != task.Success {
+		t.Fatal(r)
+	}
+	span.End()
+	if missing := starts.Missing("one", "cicd.pipeline.task.name", "cicd.pipeline.task.run.id", "cicd.pipeline.task.run.url.full", "cicd.pipeline.name", "cicd.pipeline.run.id"); missing != nil {
+		t.Errorf("a sampler does not see %v", missing)
+	}
+	for _, s := range starts.Ended() {
+		if s.Name() == "one" && s.SpanKind() != trace.SpanKindInternal {
+			t.Errorf("the step's span is a %s", s.SpanKind())
+		}
+	}
+	if begun := starts.Of("one"); len(begun) != 1 || begun[0].HasValue("cicd.pipeline.task.run.result") {
+		t.Errorf("the step began as %v", begun)
 	}
 }
