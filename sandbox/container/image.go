@@ -264,7 +264,10 @@ func (p *pullProgress) message(m jsonstream.Message) {
 			l.current, l.total = m.Progress.Current, m.Progress.Total
 		}
 	case "Pull complete", "Already exists":
-		l.current, l.done, l.ended = l.total, true, p.now()
+		if !l.done { // it may be said again
+			l.ended = p.now()
+		}
+		l.current, l.done = l.total, true
 	}
 	if p.now().Sub(p.last) < pullEvery {
 		return

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/jsonstream"
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 func TestPullProgress(t *testing.T) {
@@ -28,6 +31,20 @@ func TestPullProgress(t *testing.T) {
 		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB",
 		"Pulling image img:1: 2 of 2 layers, 4MB of 4MB",
 	})
+
+	rec := tracetest.NewSpanRecorder()
+	ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec)).Tracer("").Start(t.Context(), "pull image")
+	p.spans(ctx)
+	span.End()
+	ended := rec.Ended()
+	if len(ended) != 2 { // the one that was there took no time
+		t.Fatalf("%d spans, want one of the layer that was pulled, and the pull's", len(ended))
+	}
+	layer := ended[0]
+	if layer.Name() != "layer b" || layer.Parent().SpanID() != span.SpanContext().SpanID() || layer.EndTime().Sub(layer.StartTime()) != 5*time.Second ||
+		len(layer.Attributes()) != 1 || layer.Attributes()[0] != attribute.Int64("otelrunner.layer.bytes", 4_000_000) {
+		t.Errorf("%s took %v, with %v", layer.Name(), layer.EndTime().Sub(layer.StartTime()), layer.Attributes())
+	}
 }
 
 func TestRegistryKey(t *testing.T) {
