@@ -1,8 +1,11 @@
 package wasm
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"otelrunner/sandbox"
 )
@@ -23,7 +26,7 @@ func (b *box) ran(sum string) {
 
 // Attest implements sandbox.Attester.
 func (b *box) Attest() []sandbox.Fact {
-	jail, missing := b.provider.held(b.slot.worker)
+	jail, missing := b.slot.worker.held()
 	facts := []sandbox.Fact{{Name: "mode", Value: b.provider.options.Mode}, {Name: "jail", Value: orNone(jail)}}
 	if len(missing) > 0 {
 		facts = append(facts, sandbox.Fact{Name: "missing", Value: strings.Join(missing, ", ")})
@@ -39,14 +42,19 @@ func (b *box) Attest() []sandbox.Fact {
 }
 
 // held says which features of the kernel hold a worker, and which do not.
-func (p *Provider) held(w *process) (jail, missing []string) {
-	jail = slices.Clone(w.state.Jail)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.namespaces {
+func (w *process) held() (jail, missing []string) {
+	jail, missing = slices.Clone(w.state.Jail), slices.Clone(w.state.Missing)
+	switch {
+	case w.noNamespaces == nil:
 		jail = append(jail, namespaceNames)
+	case canNamespace:
+		reason := w.noNamespaces
+		if e, ok := errors.AsType[syscall.Errno](reason); ok {
+			reason = e
+		}
+		missing = append(missing, fmt.Sprintf("%s (%v)", namespaceNames, reason))
 	}
-	return jail, w.state.Missing
+	return jail, missing
 }
 
 func orNone(list []string) string {

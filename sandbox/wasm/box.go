@@ -82,7 +82,7 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 // details say what holds a guest, for the job's log.
 func (p *Provider) details(w *process, mounts []Mount) []string {
 	l := p.options.Limits
-	jail, missing := p.held(w)
+	jail, missing := w.held()
 	lines := []string{
 		"Steps run as WebAssembly modules in a process of their own.",
 		"Jail: " + orNone(jail),

@@ -24,6 +24,8 @@ type process struct {
 	state wire.State
 	idle  int64 // bytes of data that it has when it runs nothing
 
+	noNamespaces error // why it has none of its own; nil where it has
+
 	exited chan struct{} // closed once it was waited for
 	err    error         // of Wait, valid then
 }
@@ -49,7 +51,7 @@ func (p *Provider) start(ctx context.Context, setup wire.Setup) (_ *process, err
 		conn: wire.NewConn(fromWorker, toWorker), ours: []*os.File{toWorker, fromWorker},
 		last: &tail{}, exited: make(chan struct{}),
 	}
-	w.cmd, err = p.launch(func(namespaces bool) *exec.Cmd {
+	w.cmd, w.noNamespaces, err = p.launch(func(namespaces bool) *exec.Cmd {
 		cmd := exec.Command(p.options.Command[0], p.options.Command[1:]...) //nolint:gosec,noctx // ourselves; kill ends it
 		cmd.Env = []string{}
 		cmd.Dir = "/"

@@ -35,6 +35,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"otelrunner/sandbox"
@@ -108,9 +109,9 @@ type Provider struct {
 
 	launches chan func()
 
-	mu         sync.Mutex
-	namespaces bool
-	closed     bool
+	mu        sync.Mutex
+	forbidden error // why the system permits no namespaces, once that is known
+	closed    bool
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -194,7 +195,7 @@ func (o Options) provider(jobs string) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{jobs: t, options: o, shell: shell{load: o.Toolbox}, spares: make(chan *slot, 1), namespaces: canNamespace, launches: make(chan func())}
+	p := &Provider{jobs: t, options: o, shell: shell{load: o.Toolbox}, spares: make(chan *slot, 1), launches: make(chan func())}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -226,34 +227,75 @@ func (p *Provider) launcher() {
 	}
 }
 
-// launch starts the process that make describes, without namespaces where the
-// system permits none.
-func (p *Provider) launch(command func(namespaces bool) *exec.Cmd) (*exec.Cmd, error) {
-	var cmd *exec.Cmd
-	err := errors.New("the WASM sandbox is closed")
+// launch starts the process that command describes, without namespaces where the
+// system gives it none; missing is then why. That the system forbids them is found
+// out once; any other failure is of this process alone.
+func (p *Provider) launch(command func(namespaces bool) *exec.Cmd) (cmd *exec.Cmd, missing error, err error) {
+	err = errors.New("the WASM sandbox is closed")
 	done := make(chan struct{})
 	launch := func() {
 		defer close(done)
-		p.mu.Lock()
-		namespaces := p.namespaces
-		p.mu.Unlock()
-		cmd = command(namespaces)
-		if err = cmd.Start(); err == nil || !namespaces {
-			return
-		}
-		p.options.Log.Info("WASM workers run without namespaces of their own, as this system permits none", "error", err)
-		p.mu.Lock()
-		p.namespaces = false
-		p.mu.Unlock()
-		cmd = command(false)
-		err = cmd.Start()
+		cmd, missing, err = p.startProcess(command)
 	}
 	select {
 	case p.launches <- launch:
 		<-done
 	case <-p.ctx.Done():
 	}
-	return cmd, err
+	return cmd, missing, err
+}
+
+// startProcess is launch on the launcher's thread.
+func (p *Provider) startProcess(command func(namespaces bool) *exec.Cmd) (cmd *exec.Cmd, missing error, err error) {
+	p.mu.Lock()
+	missing = p.forbidden
+	p.mu.Unlock()
+	if !canNamespace {
+		missing = errors.New("this system has none")
+	}
+	if missing == nil {
+		for range namespaceTries {
+			cmd = command(true)
+			if missing = cmd.Start(); missing == nil {
+				return cmd, nil, nil
+			}
+			if forbids(missing) {
+				break
+			}
+		}
+	}
+	cmd = command(false)
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err // namespaces were not the reason
+	}
+	p.tellMissing(missing)
+	return cmd, missing, nil
+}
+
+// namespaceTries is how often a process is started in namespaces until one is started
+// without: for a moment there may be too many processes.
+const namespaceTries = 3
+
+// forbids reports whether an error of a start means that the system permits no
+// namespaces, now and later: it has none, or not for this user.
+func forbids(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.ENOSPC)
+}
+
+// tellMissing tells the operator of a worker without namespaces: once where the
+// system forbids them.
+func (p *Provider) tellMissing(missing error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !canNamespace || p.forbidden != nil {
+		return
+	}
+	if forbids(missing) {
+		p.forbidden = missing
+		p.options.Log.Warn("WASM workers run without namespaces of their own, as this system permits none (see kernel.unprivileged_userns_clone, user.max_user_namespaces and AppArmor); the jail's other walls stand", "error", missing)
+		return
+	}
+	p.options.Log.Warn("a WASM worker runs without namespaces of its own, which could not be made now; the next one is tried again", "error", missing)
 }
 
 // Warm compiles the toolbox, where that was not done, and starts the spare
@@ -356,7 +398,7 @@ func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string))
 		if err != nil {
 			return nil, err
 		}
-		setup.Preload, setup.Sum = v.File, v.Sum
+		setup.Preload = v.File
 	}
 	return p.start(ctx, setup)
 }

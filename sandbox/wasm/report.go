@@ -19,14 +19,14 @@ const maxDenied = 20
 
 // report is what the log says of a step after it: what ran, under which limits,
 // what it used, and what it was denied.
-func (b *box) report(out wire.Outcome, step wire.Step, asks lowered) []string {
+func (b *box) report(module string, out wire.Outcome, step wire.Step, asks lowered) []string {
 	var lines []string
-	if out.Module != "" {
+	if module != "" {
 		name := "the shell"
 		if step.Module != "" {
 			name = worker.Plain(step.Module)
 		}
-		lines = append(lines, fmt.Sprintf("Module: sha256:%s (%s)", worker.Plain(out.Module), name))
+		lines = append(lines, fmt.Sprintf("Module: sha256:%s (%s)", module, name))
 	}
 	if len(asks.told) > 0 {
 		lines = append(lines, "Limits that the workflow asked for: "+strings.Join(asks.told, ", ")+"; the operator's hold where they are lower")
@@ -37,6 +37,9 @@ func (b *box) report(out wire.Outcome, step wire.Step, asks lowered) []string {
 	}
 	if out.Written.Bytes > 0 || out.Written.Files > 0 {
 		used += fmt.Sprintf("; wrote %s; files, folders and links made: %d", rootfs.Size(out.Written.Bytes), out.Written.Files)
+	}
+	if out.Holds == nil && out.Refused == "" {
+		used += "; all but the CPU time as of a moment before it was killed"
 	}
 	lines = append(lines, used)
 	for _, line := range out.Denied[:min(len(out.Denied), maxDenied)] {

@@ -2,6 +2,8 @@ package wasm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tetratelabs/wazero/experimental/sys"
 
 	"otelrunner/otel/observe"
 	"otelrunner/sandbox"
@@ -84,9 +88,13 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	if err := b.slot.worker.limit(limits); err != nil {
 		return err
 	}
+	module, err := b.moduleOf(step)
+	if err != nil {
+		return err
+	}
 	x := &execution{
 		box: b, w: b.slot.worker, command: c, limits: limits, ctx: ctx, started: b.slot.worker.cpu(),
-		finished: make(chan struct{}),
+		finished: make(chan struct{}), sent: make(chan struct{}),
 	}
 	running, ran := observe.Start(ctx, observe.WASMRun)
 	began := time.Now() // not before the span, in which the making ready begins
@@ -95,15 +103,18 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	tellInstantiate(running, began, out)
 	ran(err)
 	result.ExitCode = out.Exit
+	out.PeakMemory = min(max(0, out.PeakMemory), limits.Memory) // the worker's word
 	result.Usage = sandbox.Usage{CPU: out.CPU, PeakMemory: out.PeakMemory}
 	if out.Used || err != nil {
 		b.slot.worker.end()
 	}
-	out.Module = b.moduleOf(out, step)
-	b.ran(out.Module)
+	if out.Refused != "" {
+		module = ""
+	}
+	b.ran(module)
 	b.recount(ctx, base, out)
 	trapped(out, c)
-	result.Details = b.report(out, step, asks)
+	result.Details = b.report(module, out, step, asks)
 	return err
 }
 
@@ -115,13 +126,28 @@ func tellInstantiate(ctx context.Context, began time.Time, out wire.Outcome) {
 	}
 }
 
-// moduleOf is the module that a step ran; a worker that was killed could not tell,
-// and only the shell's is known then.
-func (b *box) moduleOf(out wire.Outcome, step wire.Step) string {
-	if out.Module == "" && step.Module == "" && out.Refused == "" {
-		return b.provider.shell.sum()
+// moduleOf is the SHA-256 of the module that a step is to run, in hex; "" where it
+// cannot be read, which the worker tells of. The runner computes it itself: nothing
+// that a worker says is evidence.
+func (b *box) moduleOf(step wire.Step) (string, error) {
+	if step.Module == "" {
+		return b.provider.shell.sum(), nil
 	}
-	return worker.Plain(out.Module)
+	files, rest := b.at(step.Module)
+	f, errno := files.OpenFile(rest, sys.O_RDONLY, 0)
+	if errno != 0 {
+		return "", nil
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	sum := sha256.New()
+	n, err := io.Copy(sum, io.LimitReader(&fileReader{f: f}, b.provider.options.Limits.ModuleSize+1))
+	if err != nil {
+		return "", fmt.Errorf("read the module %s: %w", step.Module, err)
+	}
+	if n > b.provider.options.Limits.ModuleSize {
+		return "", nil
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // countTime bounds how long the files of a job may be counted after a step that was
@@ -226,13 +252,15 @@ type execution struct {
 	ctx      context.Context //nolint:containedctx // of one call of Run
 	started  time.Duration   // the worker's CPU time
 	output   atomic.Int64
-	finished chan struct{}
+	finished chan struct{} // closed when no more frames are read
+	sent     chan struct{} // closed when the step was sent, or could not be
 	requests requests
 
-	mu     sync.Mutex
-	reason error // why it was killed
-	out    wire.Outcome
-	err    error // of the frames
+	mu       sync.Mutex
+	reason   error // why it was killed
+	progress wire.Progress
+	out      wire.Outcome
+	err      error // of the frames
 }
 
 // stuckTime is how long Run waits for a Writer after the worker was killed.
@@ -243,11 +271,17 @@ const cpuTick = 50 * time.Millisecond
 
 // run runs a step to its end.
 func (x *execution) run(step wire.Step) (wire.Outcome, error) {
-	if err := x.w.conn.SendJSON(wire.Run, step); err != nil {
-		<-x.w.exited
-		return wire.Outcome{Exit: -1}, fmt.Errorf("run a command: the WASM worker is gone: %w", err)
+	payload, err := json.Marshal(step)
+	if err != nil {
+		return wire.Outcome{Exit: -1}, fmt.Errorf("run a command: %w", err)
 	}
+	if len(payload) > wire.MaxRun {
+		return wire.Outcome{Exit: -1}, &sandbox.LimitError{Limit: "environment", Text: fmt.Sprintf(
+			"the arguments and the environment of the step have %s, and a program of the WASM sandbox gets at most %s: pass large values in a file", rootfs.Size(int64(len(payload))), rootfs.Size(wire.MaxRun))}
+	}
+	go x.send(payload)
 	go x.frames()
+	defer x.endSending()
 	wall := time.NewTimer(x.limits.Wall)
 	defer wall.Stop()
 	tick := time.NewTicker(cpuTick)
@@ -268,6 +302,27 @@ func (x *execution) run(step wire.Step) (wire.Outcome, error) {
 	}
 }
 
+// send sends the step; the clocks run already, as a worker may not read it.
+func (x *execution) send(payload []byte) {
+	defer close(x.sent)
+	if err := x.w.conn.Send(wire.Run, payload); err != nil {
+		x.fail(fmt.Errorf("run a command: the WASM worker is gone: the next command gets a new one: %w", err))
+	}
+}
+
+// endSending waits for send, which a dead worker ends too: one that has told the end
+// of a step and not read it is broken.
+func (x *execution) endSending() {
+	timer := time.NewTimer(stuckTime)
+	defer timer.Stop()
+	select {
+	case <-x.sent:
+	case <-timer.C:
+		x.w.kill()
+		<-x.sent
+	}
+}
+
 func (x *execution) cpuError() error {
 	return &sandbox.LimitError{Limit: "cpu", Text: fmt.Sprintf("CPU limit of %v reached", x.limits.CPU)}
 }
@@ -283,7 +338,15 @@ func (x *execution) abort(reason error) (wire.Outcome, error) {
 	case <-x.finished:
 	case <-timer.C:
 	}
-	return wire.Outcome{Exit: 128 + 9, CPU: x.used()}, x.failure()
+	return x.killed(), x.failure()
+}
+
+// killed is the end of a step whose worker was killed: with what it told last.
+func (x *execution) killed() wire.Outcome {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.progress
+	return wire.Outcome{Exit: 128 + 9, CPU: x.used(), PeakMemory: p.PeakMemory, Written: p.Written, Denied: p.Denied}
 }
 
 // fail kills the worker for a reason; the first one counts.
@@ -315,14 +378,14 @@ func (x *execution) used() time.Duration {
 func (x *execution) outcome() (wire.Outcome, error) {
 	if err := x.failure(); err != nil {
 		<-x.w.exited
-		return wire.Outcome{Exit: 128 + 9, CPU: x.used()}, err
+		return x.killed(), err
 	}
 	if x.err == nil {
 		return x.told()
 	}
 	x.w.kill()
 	<-x.w.exited
-	out := wire.Outcome{Exit: 128 + 9, CPU: x.used()}
+	out := x.killed()
 	switch {
 	case x.w.cpuLimitHit():
 		return out, x.cpuError()
@@ -342,9 +405,17 @@ func (x *execution) told() (wire.Outcome, error) {
 	case out.Refused != "":
 		return out, &sandbox.NotFoundError{Name: x.command.Args[0], Hint: worker.Plain(out.Refused), Refused: true}
 	case out.Limit != "":
-		return out, &sandbox.LimitError{Limit: out.Limit, Text: worker.Plain(out.LimitText)}
+		return x.measured(out), &sandbox.LimitError{Limit: out.Limit, Text: worker.Plain(out.LimitText)}
 	}
-	return x.out, nil
+	return x.measured(x.out), nil
+}
+
+// measured has the CPU time as the kernel tells it, where it does.
+func (x *execution) measured(out wire.Outcome) wire.Outcome {
+	if now := x.w.cpu(); now > x.started {
+		out.CPU = now - x.started
+	}
+	return out
 }
 
 // frames does what the worker asks for until the step's end.
@@ -383,8 +454,22 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 		return x.w.conn.SendJSON(wire.Module, v)
 	case wire.WantHTTP:
 		return x.request(payload)
+	case wire.Tells:
+		return x.tells(payload)
 	}
 	return fmt.Errorf("a frame of the unknown kind %d", kind)
+}
+
+// tells keeps what the worker says that the step has used until now.
+func (x *execution) tells(payload []byte) error {
+	var p wire.Progress
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return fmt.Errorf("read what a WASM worker tells: %w", err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.progress = p
+	return nil
 }
 
 func (x *execution) write(kind wire.Kind, payload []byte) error {

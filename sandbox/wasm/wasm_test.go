@@ -18,6 +18,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == brokenArgument {
+		brokenWorker(os.Args[2])
+		os.Exit(1)
+	}
 	name, remove, err := w.BuildWorker()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -343,6 +343,35 @@ func used(q *Quota) (bytes, files int64) {
 	return h.Bytes, h.Files
 }
 
+// TestSub makes names in a folder that are also those of folders at the top.
+func TestSub(t *testing.T) {
+	f, _ := newFS(t, Limits{})
+	for _, name := range []string{"tmp", "temp", "home", "work", "work/hello"} {
+		expect(t, "mkdir", f.Mkdir(name, 0o755), 0)
+	}
+	s := f.Sub("/work/hello")
+	expect(t, "a file at the top", put(t, f, "tmp/file", "top"), 0)
+	file, errno := s.OpenFile("tmp/file", sys.O_RDONLY, 0)
+	expect(t, "open a path of the top", errno, 0)
+	expect(t, "close", file.Close(), 0)
+	expect(t, "mkdir tmp", s.Mkdir("tmp", 0o755), 0)
+	expect(t, "mkdir tmp again", s.Mkdir("tmp/", 0o755), sys.EEXIST)
+	expect(t, "mkdir tmp/in", s.Mkdir("tmp/in", 0o755), 0)
+	expect(t, "symlink home", s.Symlink("tmp", "home"), 0)
+	file, errno = s.OpenFile("temp", sys.O_WRONLY|sys.O_CREAT, 0o644)
+	expect(t, "make the file temp", errno, 0)
+	expect(t, "close", file.Close(), 0)
+	expect(t, "rename to work", s.Rename("temp", "work"), 0)
+	for name, folder := range map[string]bool{"tmp": true, "tmp/in": true, "home": false, "work": false} {
+		if st, errno := f.Lstat("work/hello/" + name); errno != 0 || st.Mode.IsDir() != folder {
+			t.Errorf("%s in the folder: %v, %v", name, st.Mode, errno)
+		}
+	}
+	if _, errno := f.Lstat("tmp/in"); errno != sys.ENOENT {
+		t.Errorf("tmp/in at the top: %v", errno)
+	}
+}
+
 // TestRace swaps folders for symbolic links that lead out, while paths through
 // them are used.
 func TestRace(t *testing.T) {

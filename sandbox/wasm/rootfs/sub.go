@@ -34,10 +34,19 @@ func (s *sub) at(name string) (*FS, string) {
 	return s.f, s.dir + "/" + trimmed
 }
 
-// two are the places of a call that has two.
+// atNew is at for a name that is to be made. One of a single part cannot be meant
+// absolutely: the folder at the top is there already.
+func (s *sub) atNew(name string) (*FS, string) {
+	if trimmed := strings.Trim(name, "/"); trimmed != "" && !strings.Contains(trimmed, "/") {
+		return s.f, s.dir + "/" + strings.TrimLeft(name, "/")
+	}
+	return s.at(name)
+}
+
+// two are the places of a call that has two, the second one new.
 func (s *sub) two(from, to string, do func(f *FS, from, to string) sys.Errno) sys.Errno {
 	f, from := s.at(from)
-	g, to := s.at(to)
+	g, to := s.atNew(to)
 	if f != g {
 		return errCrossDevice
 	}
@@ -48,8 +57,11 @@ func (s *sub) two(from, to string, do func(f *FS, from, to string) sys.Errno) sy
 const errCrossDevice = sys.EPERM
 
 func (s *sub) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File, sys.Errno) {
-	f, name := s.at(name)
-	return f.OpenFile(name, flag, perm)
+	f, at := s.at(name)
+	if flag&sys.O_CREAT != 0 {
+		f, at = s.atNew(name)
+	}
+	return f.OpenFile(at, flag, perm)
 }
 
 func (s *sub) Lstat(name string) (wsys.Stat_t, sys.Errno) {
@@ -63,7 +75,7 @@ func (s *sub) Stat(name string) (wsys.Stat_t, sys.Errno) {
 }
 
 func (s *sub) Mkdir(name string, perm fs.FileMode) sys.Errno {
-	f, name := s.at(name)
+	f, name := s.atNew(name)
 	return f.Mkdir(name, perm)
 }
 
@@ -86,7 +98,7 @@ func (s *sub) Unlink(name string) sys.Errno {
 }
 
 func (s *sub) Symlink(target, name string) sys.Errno {
-	f, name := s.at(name)
+	f, name := s.atNew(name)
 	return f.Symlink(target, name)
 }
 

@@ -36,6 +36,8 @@ const (
 	WantHTTP   // HTTPRequest: answered by HTTP
 
 	HTTP // HTTPResponse: the answer to WantHTTP, from the runner
+
+	Tells // Progress: what a step has used until now, from the worker
 )
 
 // MaxFrame bounds a payload: a module, and what belongs to it.
@@ -50,8 +52,17 @@ const (
 	maxHTTPResponse = 24 << 20
 )
 
-// maxState bounds the other payloads that a worker sends.
-const maxState = 1 << 20
+// MaxRun bounds the payload of Run: arguments and environment, as JSON.
+const MaxRun = 4 << 20
+
+// maxState bounds the other payloads, and maxTells that of Tells. MaxText bounds each
+// text of an Outcome in which a guest chooses the words, so that it fits, whatever
+// they are as JSON.
+const (
+	maxState = 1 << 20
+	maxTells = 64 << 10
+	MaxText  = 8 << 10
+)
 
 // Mount is a folder of this machine that guests see.
 type Mount struct {
@@ -71,10 +82,8 @@ type Setup struct {
 	Cache string `json:"cache"`
 	// Compile says that the worker compiles one module and runs none.
 	Compile bool `json:"compile,omitempty"`
-	// Preload is the file of a module in Cache that is loaded before the
-	// answer, and Sum its SHA-256 in hex.
+	// Preload is the file of a module in Cache that is loaded before the answer.
 	Preload string `json:"preload,omitempty"`
-	Sum     string `json:"sum,omitempty"`
 	// Secure makes a jail that is not complete an error.
 	Secure bool `json:"secure,omitempty"`
 }
@@ -112,6 +121,14 @@ type Limits struct {
 	Children   int           `json:"children"`
 	Fuel       int64         `json:"fuel,omitempty"`
 	Disk       rootfs.Limits `json:"disk"`
+}
+
+// Progress is what a step has used until now: all that is known of it where its
+// worker is killed.
+type Progress struct {
+	PeakMemory int64          `json:"peakMemory"`
+	Written    rootfs.Written `json:"written"`
+	Denied     []string       `json:"denied,omitempty"`
 }
 
 // Verdict is the runner's answer to a module that a worker wants to run: its
@@ -159,8 +176,6 @@ type Outcome struct {
 	// Holds is what is in the guests' / after the step; nil where that was not
 	// told.
 	Holds *rootfs.Holding `json:"holds,omitempty"`
-	// Module is the SHA-256 of the module that ran.
-	Module string `json:"module,omitempty"`
 	// Used says that something runs on, so that the worker must be ended.
 	Used bool `json:"used,omitempty"`
 }
@@ -208,6 +223,10 @@ func (c *Conn) Receive(module int64) (Kind, []byte, error) {
 	kind, size := Kind(head[4]), int64(binary.BigEndian.Uint32(head[:]))
 	limit := int64(maxState)
 	switch kind {
+	case Run:
+		limit = MaxRun
+	case Tells:
+		limit = maxTells
 	case Stdout, Stderr, Stdin:
 		limit = MaxOutput
 	case WantModule:

@@ -52,7 +52,10 @@ func (w *worker) step(s wire.Step) wire.Outcome {
 	w.quota.SetHolds(s.Holds)
 	r := &run{w: w, step: s, memory: &memory{limit: s.Limits.Memory}}
 	before := cpuTime()
+	stop := r.tell()
 	out := r.first()
+	stop()
+	out.Trap, out.Refused = clip(out.Trap), clip(out.Refused)
 	out.CPU = cpuTime() - before
 	out.Instantiate = time.Duration(r.instantiated.Load())
 	out.PeakMemory = r.memory.peak.Load()
@@ -74,6 +77,9 @@ func (w *worker) step(s wire.Step) wire.Outcome {
 	}
 	return out
 }
+
+// clip bounds a text in which a guest chooses the words.
+func clip(text string) string { return text[:min(len(text), wire.MaxText)] }
 
 // settled waits a moment for the children that were ended with the first instance,
 // and reports whether they have: one that computes goes on.
@@ -105,7 +111,7 @@ func (r *run) first() wire.Outcome {
 		stderr: &remoteOutput{w: r.w, kind: wire.Stderr},
 	}
 	defer i.endChildren()
-	out := wire.Outcome{Module: m.sum}
+	var out wire.Outcome
 	out.Exit, out.Trap = i.execute(m)
 	return out
 }
@@ -131,7 +137,7 @@ func (r *run) module(name string) (*loaded, error) {
 	if v.Error != "" {
 		return nil, errors.New(v.Error)
 	}
-	m, err := r.w.load(context.Background(), v.File, sum)
+	m, err := r.w.load(context.Background(), v.File)
 	if err != nil {
 		return nil, err
 	}

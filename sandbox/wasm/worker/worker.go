@@ -73,7 +73,6 @@ type mount struct {
 
 // loaded is a module that can be instantiated, by several goroutines at a time.
 type loaded struct {
-	sum      string
 	compiled wazero.CompiledModule
 	ofGo     bool // made by the Go compiler
 }
@@ -145,7 +144,7 @@ func (w *worker) prepare() (wire.State, error) {
 		return state, err
 	}
 	if w.setup.Preload != "" {
-		w.toolbox, err = w.load(ctx, w.setup.Preload, w.setup.Sum)
+		w.toolbox, err = w.load(ctx, w.setup.Preload)
 	}
 	return state, err
 }
@@ -178,7 +177,7 @@ const producedByGo = "processed-by\x01\x0eGo cmd/compile"
 
 // load reads a prepared module of the cache and gets its compiled form from
 // there too.
-func (w *worker) load(ctx context.Context, file, sum string) (*loaded, error) {
+func (w *worker) load(ctx context.Context, file string) (*loaded, error) {
 	data, err := os.ReadFile(filepath.Join(w.setup.Cache, filepath.Base(file)))
 	if err != nil {
 		return nil, fmt.Errorf("read a module of the cache: %w", err)
@@ -191,7 +190,7 @@ func (w *worker) load(ctx context.Context, file, sum string) (*loaded, error) {
 		return nil, fmt.Errorf("load a compiled module: %w", err)
 	}
 	ofGo := bytes.Contains(data, []byte(producedByGo))
-	return &loaded{sum: sum, compiled: compiled, ofGo: ofGo}, nil
+	return &loaded{compiled: compiled, ofGo: ofGo}, nil
 }
 
 // loop does what the runner says until it closes the pipe.
