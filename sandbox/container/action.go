@@ -109,7 +109,7 @@ func (j *job) runAction(ctx context.Context, r *running, c *sandbox.Command, arg
 		}
 		result.Collected[names[inside]] = data
 	}
-	return result, err
+	return r.limited(ctx, result, err, "the runner's container.memory")
 }
 
 // startAction starts a container that shares the job's network and volumes.

@@ -250,3 +250,15 @@ func TestSuite(t *testing.T) {
 		Spec:     sandbox.Spec{Image: busybox},
 	})
 }
+
+// within makes an empty file in a container that is not the job's.
+func within(t *testing.T, l *laboratory, id, file string) {
+	t.Helper()
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	_ = w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(file, "/"), Mode: 0o644, Typeflag: tar.TypeReg}) // a Buffer takes everything
+	_ = w.Close()
+	if _, err := l.engine.CopyToContainer(t.Context(), id, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+		t.Fatal(err)
+	}
+}

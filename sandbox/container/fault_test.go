@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 	"golang.org/x/crypto/bcrypt"
@@ -129,29 +131,61 @@ func helperVolumeOf(t *testing.T, l *laboratory, s sandbox.Sandbox) string {
 	return ""
 }
 
-// TestHealthIsNoticed: no later than 200 ms after the engine knows.
+// TestHealthIsNoticed: within 200 ms of when the engine knew, for most of some
+// services, since a busy machine may hold up one.
 func TestHealthIsNoticed(t *testing.T) {
 	l := engine(t)
-	web := l.image(t, nil, `CMD ["sh", "-c", "sleep 1; touch /ok; sleep 60"]`)
 	p := l.provider(t, container.Options{})
 	spec := newSpec()
-	spec.Services = []sandbox.Service{{Name: "slow", Container: sandbox.Container{Image: web, Options: "--health-cmd 'test -e /ok' --health-interval 50ms --health-retries 1000"}}}
-	s := open(t, p, spec)
-	noticed := time.Now()
-	found, err := l.engine.ContainerInspect(t.Context(), s.Info().ServiceInfo["slow"].ID, client.ContainerInspectOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, check := range found.Container.State.Health.Log {
-		if check.ExitCode == 0 {
-			// The job's setup lies between, too.
-			if late := noticed.Sub(check.End); late > 2*time.Second {
-				t.Errorf("noticed %v after the check", late)
-			} else {
-				t.Logf("noticed %v after the check", late)
-			}
-			return
+	var mu sync.Mutex
+	noticed := map[string]time.Time{}
+	spec.Log = func(line string) {
+		if name, ok := strings.CutSuffix(strings.TrimPrefix(strings.SplitAfter(line, " is healthy")[0], "Service "), " is healthy"); ok {
+			mu.Lock()
+			defer mu.Unlock()
+			noticed[name] = time.Now()
 		}
+	}
+	for i := range 5 { // at different times
+		spec.Services = append(spec.Services, sandbox.Service{Name: fmt.Sprintf("slow%d", i), Container: sandbox.Container{Image: busybox,
+			Command: []string{"sh", "-c", fmt.Sprintf("sleep 1.%d; touch /ok; sleep 60", 3*i)},
+			Options: "--health-cmd 'test -e /ok' --health-interval 50ms --health-retries 1000"}})
+	}
+	known := healthyAt(t, l, spec.ID, len(spec.Services))
+	open(t, p, spec)
+	var late []time.Duration
+	for name, at := range known() {
+		late = append(late, noticed[name].Sub(at))
+	}
+	slices.Sort(late)
+	t.Logf("noticed after %v", late)
+	if late[len(late)/2] > 200*time.Millisecond {
+		t.Errorf("noticed %v after the engine knew, want within 200 ms", late)
+	}
+}
+
+// healthyAt begins to listen, and returns what waits until n services of a job have
+// become healthy and tells when, by the engine's clock, which is this machine's.
+func healthyAt(t *testing.T, l *laboratory, job string, n int) func() map[string]time.Time {
+	t.Helper()
+	stream := l.engine.Events(t.Context(), client.EventsListOptions{Filters: client.Filters{}.
+		Add("type", "container").Add("label", "otelrunner.job="+job).Add("event", "health_status")})
+	return func() map[string]time.Time {
+		t.Helper()
+		known := map[string]time.Time{}
+		for len(known) < n {
+			select {
+			case m := <-stream.Messages:
+				if m.Action == events.ActionHealthStatusHealthy {
+					known[strings.TrimPrefix(m.Actor.Attributes["name"], "otelrunner-"+job+"-")] = time.Unix(0, m.TimeNano)
+				}
+			case err := <-stream.Err:
+				t.Fatal(err)
+			case <-time.After(time.Minute):
+				t.Fatalf("the engine knows only of %v", known)
+			}
+		}
+		return known
 	}
 }
 

@@ -35,7 +35,7 @@ type job struct {
 	network  string // to be removed with the job; "" when it is not the job's own
 	standby  string // the label of a container that was kept ready, and its things
 
-	kills int64 // of processes, for memory; Run's
+	watch *serviceWatch // nil without services
 
 	mu       sync.Mutex
 	services []*service
@@ -165,6 +165,7 @@ func (j *job) HashFiles(ctx context.Context, dir string, patterns []string, foll
 // Retire ends the job's container: its helper ends every process when the stream
 // does.
 func (j *job) Retire(context.Context) error {
+	j.watch.end()
 	_ = j.main.hangUp() // a stream that is broken has ended
 	return nil
 }
@@ -174,6 +175,7 @@ func (j *job) Retire(context.Context) error {
 func (j *job) Close(ctx context.Context) (err error) {
 	ctx, end := observe.Start(ctx, observe.ContainerRemove)
 	defer func() { end(err) }()
+	j.watch.end()
 	j.ending.Wait()
 	j.mu.Lock()
 	var places []*running

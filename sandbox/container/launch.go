@@ -50,6 +50,7 @@ type running struct {
 	limits   container.Resources
 	// fixedUser says that the helper runs as the steps' user itself.
 	fixedUser bool
+	kills     int64 // of processes, for memory: as many as are known
 	attached  *attached
 	stream    *stream.Client
 }
@@ -213,7 +214,7 @@ func imageName(i image.InspectResponse) string {
 
 // explain says why a container's stream has ended.
 func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
-	found, err := p.engine.ContainerInspect(ctx, r.id, client.ContainerInspectOptions{})
+	found, err := p.ended(ctx, r.id)
 	switch {
 	case client.IsErrConnectionFailed(err):
 		p.engine.away()
@@ -231,9 +232,9 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 	switch {
 	case state == nil:
 		return nil
-	case state.OOMKilled && r.limits.Memory > 0:
+	case state.OOMKilled && r.limits.Memory > 0 && state.ExitCode == 137:
 		return fmt.Errorf("%s was killed because its processes needed more memory than its limit of %s: lower what the job needs, or raise --memory or the runner's container.memory", r.what, size(r.limits.Memory))
-	case state.OOMKilled:
+	case state.OOMKilled && state.ExitCode == 137:
 		return fmt.Errorf("%s was killed because the machine that runs it has no memory left", r.what)
 	case state.Running:
 		return fmt.Errorf("the connection to %s broke (was the container engine restarted?): %w", r.what, cause)
@@ -241,6 +242,31 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 		return fmt.Errorf("%s was killed (SIGKILL) while the job ran, by the job itself, by someone else on the machine, or with the container engine%s", r.what, errors)
 	}
 	return fmt.Errorf("the first process of %s has ended with exit code %d while the job ran; did a step kill it?%s", r.what, state.ExitCode, errors)
+}
+
+// endTime is how long an engine may take to know that a container has ended whose
+// stream has.
+const endTime = 3 * time.Second
+
+// ended describes a container whose stream has ended. The engine learns of that by
+// itself, and may call it running for a moment.
+func (p *Provider) ended(ctx context.Context, id string) (client.ContainerInspectResult, error) {
+	wait, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	for {
+		found, err := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		if err != nil || found.Container.State == nil || !found.Container.State.Running {
+			return found, err
+		}
+		end := p.engine.ContainerWait(wait, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+		select {
+		case <-end.Result:
+		case <-end.Error: // the next look has it
+		}
+		if wait.Err() != nil {
+			return found, nil
+		}
+	}
 }
 
 // discard ends a container and removes it with its volume and folder. The

@@ -13,27 +13,32 @@ import (
 // for its memory limit: with cgroup 2, and with the older one (Linux 4.13 on).
 var oomFiles = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"} //nolint:gochecknoglobals // a constant list
 
-// Run runs a command in the job's container. One that failed while the kernel
-// killed processes for the container's memory limit gives a *sandbox.LimitError:
-// its exit code alone (137, or whatever a program makes of its child's death)
-// would send people looking elsewhere.
+// Run runs a command in the job's container.
 func (j *job) Run(ctx context.Context, c *sandbox.Command) (sandbox.Result, error) {
 	result, err := j.main.stream.Run(ctx, c)
-	if err != nil || j.main.limits.Memory <= 0 {
+	return j.main.limited(ctx, result, err, "--memory in the container's options or the runner's container.memory")
+}
+
+// limited is what came of a command. One that failed while the kernel killed processes
+// for the container's memory limit gives a *sandbox.LimitError: its exit code alone
+// (137, or whatever a program makes of its child's death) would send people looking
+// elsewhere. raise says what would lift the limit.
+func (r *running) limited(ctx context.Context, result sandbox.Result, err error, raise string) (sandbox.Result, error) {
+	if err != nil || r.limits.Memory <= 0 {
 		return result, err
 	}
-	kills := oomKills(ctx, j.main)
-	if kills <= j.kills {
+	kills := oomKills(ctx, r)
+	if kills <= r.kills {
 		return result, nil
 	}
-	j.kills = kills
+	r.kills = kills
 	if result.ExitCode == 0 {
 		return result, nil // it lives with the death of its child; the next failure is another's
 	}
 	return result, &sandbox.LimitError{
 		Limit: "memory",
-		Text: fmt.Sprintf("memory limit of %s reached: the kernel killed a process of the container (exit code %d); lower what the step needs, or raise --memory in the container's options or the runner's container.memory",
-			size(j.main.limits.Memory), result.ExitCode),
+		Text: fmt.Sprintf("memory limit of %s reached: the kernel killed a process of %s (exit code %d); lower what the step needs, or raise %s",
+			size(r.limits.Memory), r.what, result.ExitCode, raise),
 	}
 }
 

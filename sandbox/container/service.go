@@ -11,11 +11,9 @@ import (
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"golang.org/x/sync/errgroup"
 
 	"otelrunner/otel/observe"
@@ -29,6 +27,7 @@ type service struct {
 	image    image.InspectResponse
 	id       string
 	ports    map[string]string
+	oomTold  bool // in the job's log
 }
 
 // planServices checks all services' wishes.
@@ -79,20 +78,16 @@ func (o *opening) makeServices(ctx context.Context) (err error) {
 	if err := o.each(ctx, o.createService); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var health *healthWatch
-	for _, s := range o.services {
-		if s.checked() {
-			// Before the start: nothing must be missed.
-			health = o.p.watchHealth(ctx, o.spec.ID, o.services)
-			break
-		}
-	}
-	if err := o.each(ctx, o.startService); err != nil || health == nil {
+	// Before the start: nothing must be missed.
+	o.job.watch = o.p.watchServices(ctx, o)
+	if err := o.each(ctx, o.startService); err != nil {
 		return err
 	}
-	return health.wait(ctx, o)
+	if err := o.job.watch.healthy(ctx); err != nil {
+		return err
+	}
+	o.job.watch.follow()
+	return nil
 }
 
 func (o *opening) each(ctx context.Context, do func(context.Context, *service) error) error {
@@ -183,70 +178,6 @@ func (o *opening) startService(ctx context.Context, s *service) error {
 		if port.Proto() == "tcp" {
 			s.ports[port.Port()] = bindings[0].HostPort
 		}
-	}
-	return nil
-}
-
-// healthWatch learns of services' health from the engine's events.
-type healthWatch struct {
-	events client.EventsResult
-	left   map[string]*service // by the container's id
-}
-
-func (p *Provider) watchHealth(ctx context.Context, job string, services []*service) *healthWatch {
-	h := &healthWatch{left: map[string]*service{}}
-	for _, s := range services {
-		if s.checked() {
-			h.left[s.id] = s
-		}
-	}
-	h.events = p.engine.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.
-		Add("type", "container").Add("label", jobLabel+"="+job).Add("event", "health_status", "die")})
-	return h
-}
-
-func (h *healthWatch) wait(ctx context.Context, o *opening) (err error) {
-	ctx, end := observe.Start(ctx, observe.ServiceHealth)
-	start := time.Now() // not before the span, in which the services' own begin
-	defer func() {
-		err = observe.Typed("service_unhealthy", err)
-		end(err)
-	}()
-	late := time.NewTimer(o.p.options.HealthTimeout)
-	defer late.Stop()
-	for len(h.left) > 0 {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case err := <-h.events.Err:
-			return o.p.engine.sentence(ctx, "wait for services to become healthy", err)
-		case <-late.C:
-			for _, s := range h.left {
-				return fmt.Errorf("service %s has not become healthy within %v (raise container.service_ready_timeout if it needs longer)%s", s.name, o.p.options.HealthTimeout, o.p.logTail(ctx, s.id))
-			}
-		case m := <-h.events.Messages:
-			if err := h.message(ctx, o, m, start); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (h *healthWatch) message(ctx context.Context, o *opening, m events.Message, start time.Time) error {
-	s := h.left[m.Actor.ID]
-	if s == nil {
-		return nil
-	}
-	switch m.Action {
-	case events.ActionHealthStatusHealthy:
-		delete(h.left, m.Actor.ID)
-		observe.Since(ctx, "service "+s.name+" becomes healthy", start, time.Now(), semconv.ContainerImageName(s.wish.name))
-		o.spec.Log(fmt.Sprintf("Service %s is healthy after %v", s.name, time.Since(start).Round(10*time.Millisecond)))
-	case events.ActionHealthStatusUnhealthy:
-		return fmt.Errorf("service %s is unhealthy: its health check failed%s%s", s.name, o.p.healthOutput(ctx, s.id), o.p.logTail(ctx, s.id))
-	case events.ActionDie:
-		return fmt.Errorf("service %s ended with exit code %s before it was healthy%s", s.name, m.Actor.Attributes["exitCode"], o.p.logTail(ctx, s.id))
 	}
 	return nil
 }
