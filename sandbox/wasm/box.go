@@ -37,7 +37,7 @@ type box struct {
 	modules []string // that have run, by their SHA-256
 }
 
-var _ sandbox.Sandbox = (*box)(nil)
+var _ sandbox.Retirer = (*box)(nil)
 
 func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 	root, err := os.OpenRoot(s.folder)
@@ -83,11 +83,16 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 func (p *Provider) details(w *process, mounts []Mount) []string {
 	l := p.options.Limits
 	jail, missing := w.held()
+	fuel := ""
+	if l.Fuel > 0 {
+		fuel = fmt.Sprintf(", %d instructions of each program", l.Fuel)
+	}
 	lines := []string{
 		"Steps run as WebAssembly modules in a process of their own.",
 		"Jail: " + orNone(jail),
-		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles),
+		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files, %d programs at a time", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles, l.Children) + fuel,
 		fmt.Sprintf("Limits of the job: %s in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
+		fmt.Sprintf("Limits of a module: %s, %d table elements", rootfs.Size(l.ModuleSize), l.TableElements),
 		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
 		"Network: " + p.network(),
 	}
@@ -103,6 +108,13 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 
 // Info describes the sandbox.
 func (b *box) Info() sandbox.Info { return b.info }
+
+// Retire kills the worker, which may take long to die: its memory is given back. No
+// instruction of a guest is run after it.
+func (b *box) Retire(context.Context) error {
+	b.slot.worker.kill()
+	return nil
+}
 
 // Close ends the worker and removes the job's folder; what is left when ctx ends is
 // removed with the provider.

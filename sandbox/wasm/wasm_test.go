@@ -321,17 +321,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestMany runs many steps in one worker.
-func TestMany(t *testing.T) {
-	j := open(t, newProvider(t, nil))
-	c := j.put(hello())
-	for i := range 1000 {
-		if _, err := j.Run(t.Context(), c); err != nil {
-			t.Fatalf("step %d: %v", i, err)
-		}
-	}
-}
-
 func TestCancel(t *testing.T) {
 	j := open(t, newProvider(t, nil))
 	c := j.put(program(0, "", w.Loop()).Bytes())

@@ -14,36 +14,17 @@ import (
 	w "otelrunner/sandbox/wasm/wasmtest"
 )
 
-// children are the processes that this one has started.
-func children(t *testing.T) []int {
-	t.Helper()
-	var pids []int
-	tasks, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, name := range tasks {
-		data, _ := os.ReadFile(name)
-		for _, field := range strings.Fields(string(data)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}
-
 // TestKilled kills a worker from outside while a step runs in it.
 func TestKilled(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("finds the process in /proc")
 	}
 	p := newProvider(t, nil)
-	before := children(t)
+	others := children(t)
 	j := open(t, p)
-	pids := slices.DeleteFunc(children(t), func(pid int) bool { return slices.Contains(before, pid) })
-	if len(pids) != 1 {
-		t.Fatalf("the job has %d processes, want 1", len(pids))
-	}
+	pid := worker(t, others, 0)
 	timer := time.AfterFunc(300*time.Millisecond, func() {
-		if proc, err := os.FindProcess(pids[0]); err == nil {
+		if proc, err := os.FindProcess(pid); err == nil {
 			_ = proc.Kill()
 		}
 	})
@@ -94,24 +75,19 @@ func TestJail(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has the jail")
 	}
-	before := children(t)
+	others := children(t)
 	j := open(t, newProvider(t, nil))
-	for _, pid := range slices.DeleteFunc(children(t), func(pid int) bool { return slices.Contains(before, pid) }) {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range []string{"NoNewPrivs:\t1", "Seccomp:\t2"} {
-			if !strings.Contains(string(status), line) {
-				t.Errorf("%q is not in the worker's status", line)
-			}
-		}
-		if env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err == nil && len(env) > 0 {
-			t.Errorf("its environment is %q", env)
+	pid := worker(t, others, 0)
+	for field, value := range map[string]string{"NoNewPrivs": "1", "Seccomp": "2"} {
+		if got := statusOf(t, pid, field); got != value {
+			t.Errorf("the worker's %s is %q, want %q", field, got, value)
 		}
 	}
+	if env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err == nil && len(env) > 0 {
+		t.Errorf("its environment is %q", env)
+	}
 	details := strings.Join(j.Info().Details, "\n")
-	for _, part := range []string{"Landlock ABI", "seccomp", "no-new-privs", "Network: none", "64 MiB of memory"} {
+	for _, part := range []string{"Landlock ABI", "seccomp", "no-new-privs", "Network: none", "64 MiB of memory", "32 programs at a time", "Limits of a module: 64 MiB, 10000000 table elements"} {
 		if !strings.Contains(details, part) {
 			t.Errorf("%q is not in the details:\n%s", part, details)
 		}
@@ -139,20 +115,6 @@ func TestDeterministic(t *testing.T) {
 	}
 	if o := outputs(false); o[0][:8] == o[1][:8] || o[0][8:] == o[1][8:] {
 		t.Error("time or randomness is not real")
-	}
-}
-
-// TestSpare takes a job's worker from the spare, and starts the next.
-func TestSpare(t *testing.T) {
-	p := newProvider(t, func(o *wasm.Options) { o.NoSpare = false })
-	if err := p.Warm(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		j := open(t, p)
-		out, _, _, err := j.run(hello())
-		want(t, "output", out, "hello\n")
-		want(t, "error", err, nil)
 	}
 }
 
