@@ -18,7 +18,6 @@ import (
 	"otelrunner/runner/journal"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
-	"otelrunner/runner/workflow"
 )
 
 // engine runs one task; *job.Runner is one.
@@ -63,7 +62,7 @@ func (h *handler) handle(t *task.Task) {
 	if h.begun != nil {
 		b = h.begun(t.ID)
 	}
-	options := h.reportOptions(t, began)
+	options := h.reportOptions(t, b.steps(t), began)
 	options.Journal, options.Masker, options.Log = b.log, masker, log
 	watched.report(&options)
 	if c := h.copies.begin(t, began); c != nil {
@@ -134,10 +133,10 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 	return result
 }
 
-func (h *handler) reportOptions(t *task.Task, began time.Time) report.Options {
+func (h *handler) reportOptions(t *task.Task, steps int, began time.Time) report.Options {
 	r := &h.cfg().Runner
 	o := report.Options{
-		Client: h.client, TaskID: t.ID, Steps: workflow.CountSteps(t.Workflow), Started: began,
+		Client: h.client, TaskID: t.ID, Steps: steps, Started: began,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
 		BatchSize: r.LogReportBatchSize, StateInterval: r.StateReportInterval,
 		Instruments: h.in, Log: h.log,

@@ -70,6 +70,15 @@ type begun struct {
 	err error
 }
 
+// steps is how many steps the task has. To count them costs a reading of the whole
+// workflow, which the journal has seen to already.
+func (b begun) steps(t *task.Task) int {
+	if b.log == nil {
+		return workflow.CountSteps(t.Workflow)
+	}
+	return b.log.State().Steps
+}
+
 // FetchTask notes that it fetches: the server gives a task away before it answers,
 // and if this process dies, or the answer is lost, nobody here knows of it.
 func (f *journaled) FetchTask(ctx context.Context, version int64) (*task.Task, int64, error) {

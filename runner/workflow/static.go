@@ -17,11 +17,12 @@ func (r *reader) check(n *yaml.Node, path, key string) {
 	if d == nil || d.Kind != yaml.ScalarNode || !expr.HasExpression(d.Value) {
 		return
 	}
-	if err := expr.CheckText(d.Value, Availability(key)); err != nil {
+	misplaced, err := expr.CheckText(d.Value, Availability(key))
+	if err != nil {
 		r.exprError(d, path, err)
 		return
 	}
-	r.misplaced(n, path, key, expr.Misplaced(d.Value, false, Availability(key)))
+	r.misplaced(n, path, key, misplaced)
 }
 
 // misplaced warns of names that work here and not on GitHub.
@@ -40,14 +41,13 @@ func (r *reader) condition(dst *string, pos *Pos, key string) func(*yaml.Node, s
 		if d == nil || d.Kind != yaml.ScalarNode {
 			return
 		}
-		mixed, err := expr.CheckCondition(d.Value, Availability(key))
-		if err == nil {
-			r.misplaced(n, path, key, expr.Misplaced(d.Value, true, Availability(key)))
-		}
-		switch {
-		case err != nil:
+		mixed, misplaced, err := expr.CheckCondition(d.Value, Availability(key))
+		if err != nil {
 			r.exprError(d, path, err)
-		case mixed:
+			return
+		}
+		r.misplaced(n, path, key, misplaced)
+		if mixed {
 			r.warnf(n, "%s: this condition is always true: with text or a line break around ${{ }} it is a string that is not empty; put the whole condition into one ${{ }}, or leave ${{ }} out", path)
 		}
 	}

@@ -70,6 +70,9 @@ func clip(s string) string {
 
 // at moves an error of an expression to where that expression stands in a text.
 func at(err error, offset int) error {
+	if err == nil {
+		return nil
+	}
 	var e *Error
 	if errors.As(err, &e) && e.Pos >= 0 {
 		e.Pos += offset

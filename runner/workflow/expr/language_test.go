@@ -241,14 +241,21 @@ func TestTolerated(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"a ${{ github.sha }} ${{ matrix.a }}${{ env.B || matrix.c }}": "matrix env", "matrix.os": "", "${{ nope }} ${{ env.A }}": "env", "${{ env.A": "",
+		"a ${{ github.sha }} ${{ matrix.a }}${{ env.B || matrix.c }}": "matrix env", "matrix.os": "",
 	} {
-		if got := strings.Join(expr.Misplaced(text, false, c.Allow), " "); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+		if got, err := expr.CheckText(text, c.Allow); strings.Join(got, " ") != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 		}
 	}
-	if got := expr.Misplaced("matrix.os == 'x'", true, c.Allow); len(got) != 1 {
-		t.Errorf("a bare condition: %v", got)
+	for _, text := range []string{"${{ nope }} ${{ env.A }}", "${{ env.A"} {
+		if got, err := expr.CheckText(text, c.Allow); err == nil {
+			t.Errorf("%s: %q, want an error", text, got)
+		}
+	}
+	for _, text := range []string{"matrix.os == 'x'", "${{ matrix.os == 'x' }}"} {
+		if _, got, err := expr.CheckCondition(text, c.Allow); len(got) != 1 || err != nil {
+			t.Errorf("the condition %s: %v, %v", text, got, err)
+		}
 	}
 }
 

@@ -365,18 +365,18 @@ func (p *parser) call() (*node, error) {
 }
 
 func (p *parser) arity(n *node) error {
-	e := &Error{Kind: Parsing, Pos: n.pos, Expr: p.lex.src, Hint: "It is used as " + n.fn.usage}
+	wrong := ""
 	switch got := len(n.kids); {
 	case got < n.fn.min:
-		e.Msg = fmt.Sprintf("Too few parameters supplied: '%s'", n.name)
+		wrong = "Too few parameters supplied"
 	case got > n.fn.max:
-		e.Msg = fmt.Sprintf("Too many parameters supplied: '%s'", n.name)
+		wrong = "Too many parameters supplied"
 	case n.fn.odd && got%2 == 0:
-		e.Msg = fmt.Sprintf("Even number of parameters supplied, requires an odd number of parameters: '%s'", n.name)
+		wrong = "Even number of parameters supplied, requires an odd number of parameters"
 	default:
 		return nil
 	}
-	return e
+	return &Error{Kind: Parsing, Pos: n.pos, Expr: p.lex.src, Msg: fmt.Sprintf("%s: '%s'", wrong, n.name), Hint: "It is used as " + n.fn.usage}
 }
 
 func (p *parser) unknownContext(t token) error {

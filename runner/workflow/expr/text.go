@@ -67,57 +67,39 @@ func Whole(text string) (string, bool) {
 }
 
 // CheckText is Check for every ${{ }} of a text. In positions, 0 is the first
-// byte of text.
-func CheckText(text string, a *Allow) error {
+// byte of text. misplaced has the contexts and functions that the text names and a
+// only tolerates, each once, in the order of the text.
+func CheckText(text string, a *Allow) (misplaced []string, err error) {
 	if !HasExpression(text) {
-		return nil
+		return nil, nil
 	}
 	segs, err := split(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, s := range segs {
 		if s.isExpr {
-			if _, err := s.parse(allowScope{a: a}); err != nil {
-				return err
+			if _, err := s.parse(allowScope{a: a, misplaced: &misplaced}); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return misplaced, nil
 }
 
-// Misplaced returns the contexts and functions that a text names and a only
-// tolerates, each once, in the order of the text. condition says that the text is
-// that of an `if:`, an expression without ${{ }} too.
-func Misplaced(text string, condition bool, a *Allow) []string {
-	var names []string
-	sc := allowScope{a: a, misplaced: &names}
+// CheckCondition is CheckText for the text of an `if:`, which is an expression
+// without ${{ }} too. A text that is put together of ${{ }} and something around it
+// is never false; mixed reports that.
+func CheckCondition(text string, a *Allow) (mixed bool, misplaced []string, err error) {
 	if !HasExpression(text) {
-		if condition {
-			_, _ = parse(text, sc) // what is wrong is Check's to say
-		}
-		return names
+		_, err := parse(text, allowScope{a: a, misplaced: &misplaced})
+		return false, misplaced, err
 	}
-	segs, _ := split(text)
-	for _, s := range segs {
-		if s.isExpr {
-			_, _ = s.parse(sc)
-		}
-	}
-	return names
-}
-
-// CheckCondition is Check for the text of an `if:`. A text that is put together
-// of ${{ }} and something around it is never false; mixed reports that.
-func CheckCondition(text string, a *Allow) (mixed bool, err error) {
-	if !HasExpression(text) {
-		return false, Check(text, a)
-	}
-	if err := CheckText(text, a); err != nil {
-		return false, err
+	if misplaced, err = CheckText(text, a); err != nil {
+		return false, nil, err
 	}
 	_, whole := Whole(text)
-	return !whole, nil
+	return !whole, misplaced, nil
 }
 
 func (s segment) parse(sc scope) (*node, error) {

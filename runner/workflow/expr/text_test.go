@@ -123,12 +123,12 @@ func TestConditionErrors(t *testing.T) {
 func TestCheckCondition(t *testing.T) {
 	allow := &expr.Allow{Contexts: []string{"github"}, Functions: []string{"always"}}
 	for text, want := range map[string]bool{"github.x": false, "${{ github.x }}": false, "${{ github.x }}\n": true, "!${{ always() }}": true} {
-		if mixed, err := expr.CheckCondition(text, allow); err != nil || mixed != want {
+		if mixed, _, err := expr.CheckCondition(text, allow); err != nil || mixed != want {
 			t.Errorf("%q: %v, %v", text, mixed, err)
 		}
 	}
 	for _, text := range []string{"secrets.x", "${{ secrets.x }}", "failure()", "a ${{ b", "${{ github. }}"} {
-		if _, err := expr.CheckCondition(text, allow); err == nil {
+		if _, _, err := expr.CheckCondition(text, allow); err == nil {
 			t.Errorf("%q passed", text)
 		}
 	}
