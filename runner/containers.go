@@ -36,7 +36,7 @@ type containers struct {
 	stop    context.CancelFunc // ends keep
 	kept    chan struct{}      // closed when it has ended
 	kick    chan struct{}      // holds one value: a job has met an engine that is away
-	swept   chan struct{}      // closed after the first sweep
+	swept   chan error         // gets what the first sweep could not remove
 	used    func()             // is told that the engine is used; nil: nobody is
 }
 
@@ -46,7 +46,7 @@ type containers struct {
 func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog.Logger) *containers {
 	c := &containers{
 		log: log, required: cfg.Container.RequireDocker, only: len(labels) > 0,
-		keeps: uuid != "", kick: make(chan struct{}, 1), swept: make(chan struct{}),
+		keeps: uuid != "", kick: make(chan struct{}, 1), swept: make(chan error, 1),
 	}
 	c.watch = &engineWatch{ask: c.ask, changed: func() {}, log: log}
 	for _, l := range labels {
@@ -139,10 +139,8 @@ func (c *containers) away() string {
 // start makes the container sandbox of a runner that has docker:// labels, or that
 // requires an engine. A runner that can do nothing without the engine waits for it
 // and gives up with an error; another one goes on, and away says why its docker://
-// labels cannot be served. It is called before the first Open. changed is called
-// whenever away has changed.
-func (c *containers) start(ctx context.Context, changed func()) error {
-	c.watch.changed = changed
+// labels cannot be served. It is called before the first Open.
+func (c *containers) start(ctx context.Context) error {
 	if !c.needed() {
 		return nil
 	}
@@ -159,6 +157,10 @@ func (c *containers) start(ctx context.Context, changed func()) error {
 	c.begin(p)
 	return nil
 }
+
+// onChange has changed called whenever away has changed. It is called before all
+// other methods.
+func (c *containers) onChange(changed func()) { c.watch.changed = changed }
 
 // begin begins, once, to keep the runner's things on the engine in order until
 // close: what dead processes left is removed, now and every sweepEvery, and
@@ -184,20 +186,22 @@ func (c *containers) begin(p *container.Provider) {
 }
 
 // sweep begins to remove what a process before this one has left on the engine, if
-// it may have (it is known to have used it, or this one will), and returns the
-// channel that is closed after that.
-func (c *containers) sweep(used bool) <-chan struct{} {
-	if used || len(c.images) > 0 || c.required {
-		p, err := c.provider()
-		if err == nil {
-			c.begin(p)
-			return c.swept
-		}
-		c.log.Warn("what a process before this one left on the container engine cannot be removed", "error", err)
+// it may have (it is known to have used it, or this one will). What it returns gets,
+// once, what could not be removed. It is called once at most.
+func (c *containers) sweep(used bool) <-chan error {
+	none := make(chan error, 1)
+	if !used && !c.needed() {
+		none <- nil
+		return none
 	}
-	none := make(chan struct{})
-	close(none)
-	return none
+	p, err := c.provider()
+	if err != nil {
+		c.log.Warn("what a process before this one left on the container engine cannot be removed", "error", err)
+		none <- err
+		return none
+	}
+	c.begin(p)
+	return c.swept
 }
 
 func (c *containers) waiting(line string) { c.log.Info(line) }
@@ -215,7 +219,7 @@ const (
 // the engine while it is away.
 func (c *containers) keep(ctx context.Context, p *container.Provider) {
 	var due time.Time // when the next sweep is
-	swept, warm := sync.OnceFunc(func() { close(c.swept) }), sync.OnceFunc(func() {
+	warm := sync.OnceFunc(func() {
 		for _, image := range c.images {
 			p.Warm(image)
 		}
@@ -226,8 +230,11 @@ func (c *containers) keep(ctx context.Context, p *container.Provider) {
 			warm()
 			if !time.Now().Before(due) {
 				due = time.Now().Add(againAfter)
-				if c.sweepOnce(ctx, p) {
-					swept()
+				if all, resists := c.sweepOnce(ctx, p); all {
+					select {
+					case c.swept <- resists:
+					default: // nobody asks for the sweeps after the first
+					}
 					if !again {
 						due = time.Now().Add(sweepEvery)
 					}
@@ -247,8 +254,8 @@ func (c *containers) keep(ctx context.Context, p *container.Provider) {
 }
 
 // sweepOnce removes what dead processes have left, and reports whether all was removed
-// that can be. What resists is no reason to take no jobs, nor to wait for it.
-func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) bool {
+// that can be, and what resists. That is no reason to take no jobs, nor to wait for it.
+func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) (all bool, _ error) {
 	n, err := p.Sweep(ctx)
 	if n > 0 {
 		c.log.Info("what a dead runner or job left on the container engine is removed", "things", n)
@@ -261,7 +268,7 @@ func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) bool 
 		}
 		c.log.Warn("not all that a dead runner or job left on the container engine could be removed; it is tried again", "again_in", again, "error", err)
 	}
-	return err == nil || resists && ctx.Err() == nil
+	return err == nil || resists && ctx.Err() == nil, err
 }
 
 // closeTime bounds how long the end may take.

@@ -63,7 +63,7 @@ func TestLeftoverThatResists(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newContainers(&cfg, "r", labels, slog.New(slog.NewTextHandler(&log, nil)))
-	if err := c.start(t.Context(), func() {}); err != nil {
+	if err := c.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -32,6 +32,7 @@ type engineOptions struct {
 	modules   sandbox.ModuleRunner                    // that of modules in other jobs
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	instead   job.Instead                             // does the work of some actions; nil: nothing does
+	resists   func(error)                             // is told what dead runners left and could not be removed; nil: nobody is
 	log       *slog.Logger
 }
 
@@ -72,6 +73,9 @@ func hostSandbox(ctx context.Context, o engineOptions) (sandbox.Provider, error)
 	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
 	if err != nil {
 		return nil, fmt.Errorf("host sandbox: %w", err)
+	}
+	if err := hosts.Leftovers(); err != nil && o.resists != nil {
+		o.resists(err)
 	}
 	if o.onHost != nil {
 		return o.onHost(hosts), nil

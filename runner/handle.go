@@ -41,7 +41,7 @@ type handler struct {
 	secrets  []string // of the runner, masked in every job
 
 	failed func(error) // takes the error of a report that was not delivered
-	broken func(error) // is told that the journal takes no more; nil: nobody is
+	broken func(error) // is told that a journal has failed; nil: nobody is
 	begun  func(id int64) begun
 	copies *jobLogs
 
@@ -87,7 +87,11 @@ func (h *handler) handle(t *task.Task) {
 	ctx, cancel := h.stop.reporting()
 	defer cancel()
 	took := time.Since(began).Round(time.Millisecond)
-	if err := rep.Finish(ctx, result); err != nil {
+	err := rep.Finish(ctx, result)
+	if b.log != nil && b.log.Err() != nil && !rep.stopped {
+		h.brokenJournal(b.log.Err(), log) // at the very end, when the job itself was done
+	}
+	if err != nil {
 		undelivered = err
 		log.Error("the end of the task could not be reported", "result", result, "took", took, "error", gitea.Explain(err))
 		h.failed(err)
@@ -112,6 +116,10 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 	if journal != nil {
 		failed = journal.Failed()
 	}
+	stopped := func() {
+		rep.stopped = true
+		h.stopFor(rep.Reporter, journal.Err(), log)
+	}
 	go func() {
 		defer close(watched)
 		select {
@@ -119,18 +127,23 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 			rep.Note(time.Now(), job.RowWarning+"This runner is being stopped and cancels the job; run it again.")
 		case <-rep.Stopped(): // the report has logged why
 		case <-failed:
-			h.stopFor(rep.Reporter, journal.Err(), log)
+			stopped()
 		case <-ended:
 			return
 		}
 		close(cancel)
 	}()
-	defer func() { close(ended); <-watched }()
-	result = h.engine.Run(ctx, cancel, t, rep)
-	if journal != nil && journal.Err() != nil {
-		return task.Failure
+	func() {
+		defer func() { close(ended); <-watched }()
+		result = h.engine.Run(ctx, cancel, t, rep)
+	}()
+	if journal == nil || journal.Err() == nil {
+		return result
 	}
-	return result
+	if !rep.stopped { // the job was ending, or was being cancelled
+		stopped()
+	}
+	return task.Failure
 }
 
 func (h *handler) reportOptions(t *task.Task, steps int, began time.Time) report.Options {

@@ -13,6 +13,7 @@ import (
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/job"
+	"otelrunner/runner/journal/journaltest"
 	"otelrunner/runner/task"
 )
 
@@ -31,6 +32,7 @@ type bench struct {
 	stops  chan struct{}
 	log    strings.Builder
 	lost   []error
+	disk   *journaltest.Disk // of its journal
 }
 
 func newBench(t *testing.T, timeout time.Duration, e engineFunc) *bench {

@@ -56,7 +56,8 @@ func (a *admission) set(cfg *config.Config, dirs []string) error {
 	return nil
 }
 
-// broken says that the journal takes no more.
+// broken says that the journal cannot be written to: whether it still is not, is asked
+// before the next task is taken.
 func (a *admission) broken(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -144,18 +144,27 @@ func endJournal(l *journal.Log, rep *report.Reporter, err error, log *slog.Logge
 
 // refuse says in the log of a task that it is not run, since it has no journal.
 func (h *handler) refuse(rep *report.Reporter, err error, log *slog.Logger) {
-	rep.Note(time.Now(), job.RowError+"The runner's disk takes no more, and this job's log could be lost: the job is not run. Its administrator has to free space, or to set journal.dir to another disk ("+err.Error()+").")
+	rep.Note(time.Now(), diskRow(err, "the job is not run"))
 	h.brokenJournal(err, log)
 }
 
 // stopFor says in the log of a task why it is stopped: its journal has failed.
 func (h *handler) stopFor(rep *report.Reporter, err error, log *slog.Logger) {
-	rep.Note(time.Now(), job.RowError+"The runner's disk takes no more, and this job's log could be lost: the job is stopped. Its administrator has to free space, or to set journal.dir to another disk ("+err.Error()+").")
+	rep.Note(time.Now(), diskRow(err, "the job is stopped"))
 	h.brokenJournal(err, log)
 }
 
+// diskRow says in a job's log what is wrong with the runner's disk, what that does to
+// the job, and what its administrator can do.
+func diskRow(err error, so string) string {
+	if journal.IsFull(err) {
+		return job.RowError + "The runner's disk is full, and this job's log could be lost: " + so + ". Its administrator has to free space, or to set journal.dir to another disk (" + err.Error() + ")."
+	}
+	return job.RowError + "The runner's disk fails, and this job's log could be lost: " + so + ". Its administrator has to look at the disk, or to set journal.dir to another one (" + err.Error() + ")."
+}
+
 func (h *handler) brokenJournal(err error, log *slog.Logger) {
-	log.Error("the journal takes no more; no task is taken until it does", "error", err)
+	log.Error("the journal cannot be written to; no task is taken until it can", "error", err)
 	if h.broken != nil {
 		h.broken(err)
 	}

@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/job"
 	"otelrunner/runner/journal"
+	"otelrunner/runner/journal/journaltest"
 	"otelrunner/runner/task"
 )
 
@@ -20,7 +23,8 @@ import (
 func (b *bench) journaling(t *testing.T, dir string) (*journal.Journal, *journaled) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
-	j, err := journal.Open(journal.Options{Dir: dir, Log: log})
+	b.disk = journaltest.New(dir)
+	j, err := journal.Open(journal.Options{Dir: dir, Log: log, Disk: b.disk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +145,9 @@ func TestJournalOverARestart(t *testing.T) {
 		defer again.h.stop.end()
 		j, _ = again.journaling(t, dir)
 		defer func() { _ = j.Close() }()
-		left := newRecovery(again.h, j, func() <-chan struct{} { return nil })
+		left := newRecovery(again.h, j)
 		left.start()
-		left.wait()
+		left.end()
 		if done, _ := b.server.Task(got.ID); done.Result != task.Success || !strings.Contains(b.server.Log(got.ID), "the last row") || len(done.Steps) != 1 || done.Steps[0].Result != task.Success {
 			t.Errorf("%+v\n%s", done, b.server.Log(got.ID))
 		}
@@ -171,9 +175,11 @@ func TestRecoveryDoesNotWaitForEver(t *testing.T) {
 			j, _ = b.journaling(t, dir)
 			defer func() { _ = j.Close() }()
 			began := time.Now()
-			left := newRecovery(b.h, j, func() <-chan struct{} { return make(chan struct{}) })
+			left := newRecovery(b.h, j)
 			left.start()
+			left.removing(make(chan error), nil)
 			left.wait()
+			defer left.end()
 			done, _ := b.server.Task(got.ID)
 			want := task.Failure
 			if cancelled {
@@ -186,6 +192,167 @@ func TestRecoveryDoesNotWaitForEver(t *testing.T) {
 			if !strings.Contains(log, "The runner died in the middle of this job") || !strings.Contains(log, "The container engine does not answer") {
 				t.Errorf("the job's log:\n%s", log)
 			}
+		})
+	}
+}
+
+// What could not be removed of a job that was cut off is not said to be.
+func TestRecoverySaysWhatIsLeft(t *testing.T) {
+	for name, c := range map[string]struct {
+		here, engine error
+		row          string
+	}{
+		"nothing":                 {nil, nil, "What the job had left on the runner's machine is removed."},
+		"a folder":                {errors.New("busy"), nil, job.RowWarning + "Not all that jobs had left on the runner's machine could be removed"},
+		"a container":             {nil, errors.New("busy"), job.RowWarning + "Not all that jobs had left on the runner's machine could be removed"},
+		"it was never looked for": {errNoStart, nil, job.RowWarning + "Not all that jobs had left on the runner's machine could be removed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, 0, nil)
+				j, f := b.journaling(t, dir)
+				got := b.fetch(t, f)
+				if err := j.Close(); err != nil { // the process dies
+					t.Fatal(err)
+				}
+				j, _ = b.journaling(t, dir)
+				defer func() { _ = j.Close() }()
+				left := newRecovery(b.h, j)
+				left.start()
+				if !errors.Is(c.here, errNoStart) {
+					engine := make(chan error, 1)
+					engine <- c.engine
+					left.removing(engine, c.here)
+					left.wait()
+				}
+				left.end()
+				if log := b.server.Log(got.ID); !strings.Contains(log, "\n"+c.row) {
+					t.Errorf("the job's log:\n%s", log)
+				}
+			})
+		})
+	}
+}
+
+// A runner that cannot start gives a server that is away a minute, no more; the next
+// start goes on with the task.
+func TestRecoveryEndsWithAStartThatFails(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 0, nil)
+		j, f := b.journaling(t, dir)
+		b.fetch(t, f)
+		if err := j.Close(); err != nil { // the process dies
+			t.Fatal(err)
+		}
+		b.server.SetDown(true)
+		j, _ = b.journaling(t, dir)
+		began := time.Now()
+		left := newRecovery(b.h, j)
+		left.start()
+		left.end()
+		if took := time.Since(began); took < 30*time.Second || took > 70*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(tasksIn(t, dir)) != 1 {
+			t.Error("the task is not in the journal any more")
+		}
+	})
+}
+
+// A disk that has no room when the runner starts does not keep what it has from the
+// server.
+func TestRecoveryFromAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 0, nil)
+		j, f := b.journaling(t, dir)
+		got := b.fetch(t, f)
+		f.take(got.ID).log.Row(time.Now(), "the last row")
+		if err := j.Close(); err != nil { // the process dies
+			t.Fatal(err)
+		}
+		j, _ = b.journaling(t, dir)
+		defer func() { _ = j.Close() }()
+		b.disk.SetRoom(0)
+		var told error
+		b.h.broken = func(err error) { told = err }
+		left := newRecovery(b.h, j)
+		left.start()
+		left.end()
+		if done, _ := b.server.Task(got.ID); done.Result != task.Failure || !strings.Contains(b.server.Log(got.ID), "the last row\n"+job.RowError+"The runner died") {
+			t.Errorf("%s:\n%s", done.Result, b.server.Log(got.ID))
+		}
+		if !journal.IsFull(told) {
+			t.Errorf("the readiness was told %v", told)
+		}
+		if left := tasksIn(t, dir); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// A disk that fails in the middle of a job, or as it ends: the job fails and its log
+// says what is wrong and what to do; the runner is told not to be ready. At the very
+// end, the job has its own result.
+func TestADiskThatFails(t *testing.T) {
+	full := func(b *bench) { b.disk.SetRoom(0) }
+	lost := func(b *bench) { b.disk.FailSyncs(syscall.EIO) }
+	for name, c := range map[string]struct {
+		breakIt func(b *bench)
+		goesOn  bool // the job does not wait for its cancel
+		before  bool // the job does not end by itself
+		want    task.Result
+		row     string
+	}{
+		"full, in the middle":  {breakIt: full, before: true, want: task.Failure, row: job.RowError + "The runner's disk is full, and this job's log could be lost: the job is stopped. Its administrator has to free space, or to set journal.dir to another disk ("},
+		"fails, in the middle": {breakIt: lost, before: true, want: task.Failure, row: job.RowError + "The runner's disk fails, and this job's log could be lost: the job is stopped. Its administrator has to look at the disk, or to set journal.dir to another one ("},
+		"full, as it ends":     {breakIt: full, goesOn: true, want: task.Failure, row: job.RowError + "The runner's disk is full"},
+		"fails, at the end":    {breakIt: lost, want: task.Success},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				var b *bench
+				b = newBench(t, 0, func(_ context.Context, cancel <-chan struct{}, sink job.Sink) task.Result {
+					sink.StepStarted(0, time.Now())
+					sink.Row(time.Now(), "before")
+					synctest.Wait() // the journal has it
+					c.breakIt(b)
+					if !c.before && !c.goesOn {
+						return task.Success
+					}
+					sink.StepFinished(0, task.Success, time.Now()) // which syncs
+					sink.Row(time.Now(), "after")
+					if c.before {
+						<-cancel
+						return task.Cancelled
+					}
+					synctest.Wait() // the journal has failed by now
+					return task.Success
+				})
+				j, f := b.journaling(t, dir)
+				defer func() { _ = j.Close() }()
+				var told error
+				b.h.broken = func(err error) { told = err }
+				got := b.fetch(t, f)
+				b.h.handle(got)
+				done, _ := b.server.Task(got.ID)
+				if done.Result != c.want {
+					t.Errorf("result %s, want %s\n%s", done.Result, c.want, b.log.String())
+				}
+				log := b.server.Log(got.ID)
+				if !strings.Contains(log, "before\n") || strings.Count(log, "The runner's disk") != strings.Count(c.row, "The runner's disk") || !strings.Contains(log, c.row) {
+					t.Errorf("the job's log:\n%s", log)
+				}
+				if told == nil {
+					t.Error("the readiness was not told")
+				}
+			})
 		})
 	}
 }
@@ -208,7 +375,7 @@ func TestATaskWithoutAJournalIsNotRun(t *testing.T) {
 		defer func() { _ = os.Rename(dir+".away", dir) }()
 		got := b.fetch(t, f)
 		b.h.handle(got)
-		if done, _ := b.server.Task(got.ID); done.Result != task.Failure || !strings.Contains(b.server.Log(got.ID), "##[error]The runner's disk takes no more") {
+		if done, _ := b.server.Task(got.ID); done.Result != task.Failure || !strings.Contains(b.server.Log(got.ID), "##[error]The runner's disk fails") {
 			t.Errorf("%s: %s", done.Result, b.server.Log(got.ID))
 		}
 		if told == nil {

@@ -207,14 +207,35 @@ func (s *service) run(ctx context.Context) error {
 	l.declarer = newDeclarer(s.client, s.Version, l.declared, l.pace, s.log)
 	if s.journal != nil {
 		l.admission.probe = s.journal.Probe
+		if err := s.journal.Err(); err != nil {
+			l.admission.broken(err)
+		}
 	}
+	docker.onChange(l.engineChanged)
+	var resists []error // what dead runners left
 	l.build = func(cfg *config.Config, labels label.List) (engine, error) {
-		return s.engine(stop.fetching, cfg, labels, docker, wasms, modules)
+		return s.engine(stop.fetching, cfg, labels, docker, wasms, modules, func(err error) { resists = append(resists, err) })
 	}
+	l.config.Store(cfg)
+	fetcher := &journaled{Fetcher: s.client, journal: s.journal, log: s.log}
+	h := s.handler(stop, l, fetcher)
+	left := newRecovery(h, s.journal)
+	left.start()
+	defer left.end()
 	if err := l.begin(cfg, s.labels, s.roomy(cfg)); err != nil {
 		return err
 	}
-	if err := docker.start(stop.fetching, l.engineChanged); err != nil {
+	resists = append(resists, wasms.sweep())
+	if len(left.logs) > 0 {
+		left.removing(docker.sweep(s.journal.Marked(usedContainers)), errors.Join(resists...))
+	}
+	if s.reg.Ephemeral && len(left.logs) > 0 {
+		left.wait() // that was its one task
+		if !left.unregistered.Load() {
+			return s.ended(nil)
+		}
+	}
+	if err := docker.start(stop.fetching); err != nil {
 		if stop.fetching.Err() != nil {
 			return nil
 		}
@@ -237,7 +258,18 @@ func (s *service) run(ctx context.Context) error {
 	if s.Ready != nil {
 		s.Ready(metrics)
 	}
-	return s.poll(stop, l, caps, docker)
+	h.summary = caps.Has(gitea.CapabilityJobSummary)
+	return s.poll(stop, l, h, fetcher, left)
+}
+
+// handler makes what brings tasks to their end.
+func (s *service) handler(stop *shutdown, l *live, fetcher *journaled) *handler {
+	return &handler{
+		cfg: l.config.Load, engine: l, client: s.client, in: s.in, log: s.log, stop: stop,
+		http: s.http, instance: s.client.Instance(),
+		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
+		begun: fetcher.take, broken: l.admission.broken, copies: s.copies, telemetry: s.telemetry(),
+	}
 }
 
 // serveMetrics starts the metrics server where it is on. end ends it.
@@ -277,39 +309,25 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.List, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner) (engine, error) {
+func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.List, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner, resists func(error)) (engine, error) {
 	if s.onWasm != nil {
 		wasms = s.onWasm(wasms)
 	}
 	return newEngine(ctx, engineOptions{
 		cfg: cfg, labels: labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, log: s.log,
+		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, resists: resists, log: s.log,
 	})
 }
 
 // poll takes tasks until the end.
-func (s *service) poll(stop *shutdown, l *live, caps gitea.Capabilities, docker *containers) error {
+func (s *service) poll(stop *shutdown, l *live, h *handler, fetcher *journaled, left *recovery) error {
 	r := &s.Config.Runner
-	fetcher := &journaled{Fetcher: s.client, journal: s.journal, log: s.log}
-	h := &handler{
-		cfg: l.config.Load, engine: l, client: s.client, in: s.in, log: s.log, stop: stop,
-		http: s.http, instance: s.client.Instance(), summary: caps.Has(gitea.CapabilityJobSummary),
-		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
-		begun: fetcher.take, broken: l.admission.broken, copies: s.copies, telemetry: s.telemetry(),
-	}
 	woken, end, err := s.serveWake(stop.fetching, l.names)
 	if err != nil {
 		return err
 	}
 	defer end()
-	left := newRecovery(h, s.journal, func() <-chan struct{} { return docker.sweep(s.journal.Marked(usedContainers)) })
-	left.start()
-	defer left.wait()
-	if s.reg.Ephemeral && len(left.logs) > 0 {
-		left.wait() // that was its one task
-		return s.ended(nil)
-	}
 	l.poller = poll.New(poll.Options{
 		Fetcher: fetcher, Handler: s.watched(h.handle, l), Admit: l.admission.admit, Wake: woken, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,

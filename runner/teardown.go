@@ -11,6 +11,8 @@ import (
 type reported struct {
 	*report.Reporter
 	later []func()
+
+	stopped bool // the task was stopped for its journal, and its log says so
 }
 
 var _ job.Deferrer = (*reported)(nil)

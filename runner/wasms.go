@@ -22,6 +22,7 @@ import (
 type wasms struct {
 	wanted   bool // by a label
 	log      *slog.Logger
+	root     string
 	provider func() (*wasm.Provider, error)
 
 	mu     sync.Mutex
@@ -32,7 +33,7 @@ type wasms struct {
 // is made.
 func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options), log *slog.Logger) *wasms {
 	w := &wasms{
-		log:    log,
+		log: log, root: sandboxDir(cfg),
 		wanted: wasmOnly(cfg) || slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm }),
 	}
 	w.provider = sync.OnceValues(func() (*wasm.Provider, error) {
@@ -100,6 +101,19 @@ func (w *wasms) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, e
 		return nil, err
 	}
 	return p.Open(ctx, spec)
+}
+
+// sweep removes what dead runners have left of WASM jobs, also if this one will have
+// none.
+func (w *wasms) sweep() error {
+	n, err := wasm.Sweep(w.root)
+	if n > 0 {
+		w.log.Info("what dead runners left of WASM jobs is removed", "runners", n)
+	}
+	if err != nil {
+		w.log.Warn("what a dead runner left of WASM jobs could not be removed; the next start tries again", "error", err)
+	}
+	return err
 }
 
 // start makes the WASM sandbox of a runner that has wasm labels: its shell is

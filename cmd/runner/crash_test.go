@@ -40,6 +40,17 @@ func processesWith(t *testing.T, text string) (pids []string) {
 	return pids
 }
 
+// journaled is what the journals of unfinished tasks hold.
+func (r *rig) journaled() string {
+	all := ""
+	files, _ := filepath.Glob(filepath.Join(r.dir, ".runner.journal", "task-*", "*.seg"))
+	for _, f := range files {
+		data, _ := os.ReadFile(f)
+		all += string(data)
+	}
+	return all
+}
+
 // A runner that is killed in the middle of a job: the next start ends what is left
 // of it and reports it.
 func TestKilledInTheMiddleOfAJob(t *testing.T) {
@@ -71,17 +82,8 @@ jobs:
 		found, _ := filepath.Glob(filepath.Join(r.work, "*", "*", "ready"))
 		return len(found) == 1 && len(processesWith(t, nap)) >= 2
 	})
-	journaled := func() string {
-		all := ""
-		files, _ := filepath.Glob(filepath.Join(r.dir, ".runner.journal", "task-*", "*.seg"))
-		for _, f := range files {
-			data, _ := os.ReadFile(f)
-			all += string(data)
-		}
-		return all
-	}
-	waitFor(t, p, "the journal", func() bool { return strings.Contains(journaled(), "row 20") })
-	if strings.Contains(journaled(), "sesame-open") {
+	waitFor(t, p, "the journal", func() bool { return strings.Contains(r.journaled(), "row 20") })
+	if strings.Contains(r.journaled(), "sesame-open") {
 		t.Error("the journal holds a secret")
 	}
 	p.kill()

@@ -47,7 +47,7 @@ jobs:
 	if err != nil || done.Result != task.Failure {
 		t.Fatalf("%+v, %v\n%s", done.Result, err, p.stderr.String())
 	}
-	contains(t, "the job's log", r.server.Log(id), "begun", "##[error]The runner's disk takes no more, and this job's log could be lost: the job is stopped.")
+	contains(t, "the job's log", r.server.Log(id), "begun", "##[error]The runner's disk fails, and this job's log could be lost: the job is stopped.")
 	address := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(p.stderr.String())
 	if address == nil {
 		t.Fatalf("no address:\n%s", p.stderr.String())

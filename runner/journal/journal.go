@@ -48,6 +48,7 @@ type Journal struct {
 	disk    Disk
 
 	mu   sync.Mutex
+	err  error           // of the process number
 	open map[string]*Log // by folder
 }
 
@@ -60,7 +61,8 @@ const (
 )
 
 // Open locks the folder and removes what was kept for long enough. Its error says
-// what to do; it wraps ErrInUse where another process has the folder.
+// what to do; it wraps ErrInUse where another process has the folder. A disk that is
+// full is no error: see Err.
 func Open(o Options) (*Journal, error) {
 	if o.MaxSize <= 0 {
 		o.MaxSize = DefaultMaxSize
@@ -82,12 +84,29 @@ func Open(o Options) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{dir: o.Dir, maxSize: o.MaxSize, keep: o.Keep, log: o.Log, lock: lock, disk: o.Disk, open: map[string]*Log{}}
-	if err := os.WriteFile(filepath.Join(o.Dir, pidName), strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600); err != nil {
+	j.Expire(time.Now()) // which makes room
+	j.err = j.number()
+	if j.err != nil && !IsFull(j.err) {
 		_ = lock.Close()
-		return nil, fmt.Errorf("write the journal's process number: %w", err)
+		return nil, j.err
 	}
-	j.Expire(time.Now())
 	return j, nil
+}
+
+// number writes the process number for Owner.
+func (j *Journal) number() error {
+	if err := os.WriteFile(filepath.Join(j.dir, pidName), strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600); err != nil {
+		return fmt.Errorf("write the journal's process number: %w", err)
+	}
+	return nil
+}
+
+// Err is not nil where the disk was too full for a journal when it was opened. What
+// is in it can be read; Probe says when it takes tasks.
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
 }
 
 // Dir is the journal's folder.
@@ -181,9 +200,10 @@ func createSegment(disk Disk, name string, head []byte) (File, error) {
 }
 
 // Unfinished returns the Logs that earlier processes have left, ready to be gone
-// on with, the oldest task first. What cannot be read is moved to the kept files
-// and logged. An error means that the folder itself cannot be read, or not
-// written to.
+// on with, the oldest task first. A task of whose Log nothing can be read is among
+// them with its number alone, which is logged; a Log that cannot be gone on with, as
+// on a full disk, has failed (Log.Failed) and can be read. An error means that a
+// folder cannot be read; the Logs of all others are returned beside it.
 func (j *Journal) Unfinished() ([]*Log, error) {
 	entries, err := os.ReadDir(j.dir)
 	if err != nil {
@@ -223,17 +243,35 @@ func (j *Journal) resume(id int64) (*Log, error) {
 		// Killed while it was being made, or the power went before anything of it
 		// was on the disk.
 		j.log.Warn("the journal of an unfinished task cannot be read; its rows are lost", "task", id)
-		m := Meta{Task: id}
+		f.state = State{Meta: Meta{Task: id}}
 		if info, err := os.Stat(dir); err == nil {
-			m.Started = info.ModTime()
+			f.state.Started = info.ModTime()
 		}
-		return j.start(dir, State{Meta: m}, nil, f.last+1)
-	}
-	if err != nil {
+	} else if err != nil {
 		return nil, err
 	}
-	if f.cut != "" {
+	if len(f.segments) > 0 && f.cut != "" {
 		j.log.Warn("the end of the journal of an unfinished task was cut off; rows of its last moments may be lost", "task", id, "found", f.cut)
 	}
-	return j.start(dir, f.state, f.segments, f.last+1)
+	l, err := j.start(dir, f.state, f.segments, f.last+1)
+	if err != nil { // a disk that is full, or can only be read: what it has is still to be sent
+		l = j.ended(dir, f, fmt.Errorf("go on with the journal in %s: %w", dir, err))
+	}
+	return l, nil
+}
+
+// ended makes a Log that takes nothing more, and from which what was found can be
+// read.
+func (j *Journal) ended(dir string, f *found, err error) *Log {
+	if len(f.segments) == 0 {
+		f.segments = []segment{{number: f.last + 1}}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	l := j.newLog(dir, f.state, f.segments)
+	l.mu.Lock()
+	l.fail(err)
+	l.mu.Unlock()
+	j.open[dir] = l
+	return l
 }

@@ -14,10 +14,16 @@ const probeName = "probe"
 // as a segment of a Log has, brings it to the disk and removes it. Less room than
 // that would fail the next task, and the one after it.
 func (j *Journal) Probe() error {
-	name := filepath.Join(j.dir, probeName)
-	if err := j.probe(name); err != nil {
+	err := j.probe(filepath.Join(j.dir, probeName))
+	if err == nil && j.Err() != nil {
+		err = j.number()
+	}
+	if err != nil {
 		return fmt.Errorf("the journal cannot be written to: %w", err)
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.err = nil
 	return nil
 }
 

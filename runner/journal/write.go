@@ -162,7 +162,9 @@ func (l *Log) sync(want uint64) {
 	for _, f := range old {
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
-	err = errors.Join(err, file.Sync())
+	if file != nil { // none could be made
+		err = errors.Join(err, file.Sync())
+	}
 	if names {
 		err = errors.Join(err, l.journal.disk.SyncDir(l.dir))
 	}

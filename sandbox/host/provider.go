@@ -70,6 +70,7 @@ type Provider struct {
 	base      environment
 	log       *slog.Logger
 	processes *processes
+	leftovers error // of dead runners
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -109,7 +110,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		log:       o.Log,
 		processes: newProcesses(!o.NoControlGroup),
 	}
-	p.sweep(ctx)
+	p.leftovers = p.sweep(ctx)
 	return p, nil
 }
 

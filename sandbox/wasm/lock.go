@@ -53,6 +53,11 @@ func (t *territory) release() error {
 // right after it has made it.
 const startPause = time.Minute
 
+// Sweep removes what dead runners have left in the folder of the WASM sandbox,
+// Options.Root, as New does, and says of how many. It makes nothing, and is for a
+// runner that may never need the sandbox again.
+func Sweep(root string) (runners int, err error) { return sweep(filepath.Join(root, "jobs")) }
+
 // sweep removes what dead runners have left in the folder of all jobs, and says
 // of how many. What resists is an error, and stays for the next time.
 func sweep(jobs string) (swept int, err error) {
