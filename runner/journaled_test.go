@@ -304,14 +304,14 @@ func TestADiskThatFails(t *testing.T) {
 	lost := func(b *bench) { b.disk.FailSyncs(syscall.EIO) }
 	for name, c := range map[string]struct {
 		breakIt func(b *bench)
-		goesOn  bool // the job does not wait for its cancel
 		before  bool // the job does not end by itself
+		stopped bool // it is being cancelled when the disk breaks
 		want    task.Result
 		row     string
 	}{
 		"full, in the middle":  {breakIt: full, before: true, want: task.Failure, row: job.RowError + "The runner's disk is full, and this job's log could be lost: the job is stopped. Its administrator has to free space, or to set journal.dir to another disk ("},
 		"fails, in the middle": {breakIt: lost, before: true, want: task.Failure, row: job.RowError + "The runner's disk fails, and this job's log could be lost: the job is stopped. Its administrator has to look at the disk, or to set journal.dir to another one ("},
-		"full, as it ends":     {breakIt: full, goesOn: true, want: task.Failure, row: job.RowError + "The runner's disk is full"},
+		"full, in its cleanup": {breakIt: full, stopped: true, want: task.Failure, row: job.RowError + "The runner's disk is full"},
 		"fails, at the end":    {breakIt: lost, want: task.Success},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -321,9 +321,13 @@ func TestADiskThatFails(t *testing.T) {
 				b = newBench(t, 0, func(_ context.Context, cancel <-chan struct{}, sink job.Sink) task.Result {
 					sink.StepStarted(0, time.Now())
 					sink.Row(time.Now(), "before")
+					if c.stopped {
+						b.stops <- struct{}{}
+						<-cancel
+					}
 					synctest.Wait() // the journal has it
 					c.breakIt(b)
-					if !c.before && !c.goesOn {
+					if !c.before && !c.stopped {
 						return task.Success
 					}
 					sink.StepFinished(0, task.Success, time.Now()) // which syncs
@@ -333,7 +337,7 @@ func TestADiskThatFails(t *testing.T) {
 						return task.Cancelled
 					}
 					synctest.Wait() // the journal has failed by now
-					return task.Success
+					return task.Cancelled
 				})
 				j, f := b.journaling(t, dir)
 				defer func() { _ = j.Close() }()
