@@ -124,7 +124,7 @@ func schema() []key {
 		{path: "container.docker_config", field: func(c *Config) any { return &c.Container.DockerConfig }, def: "",
 			doc: "A config.json of Docker; its auths are used for the images of every job that gives no credentials of its own. Empty: no credentials.", example: "/etc/runner/docker/config.json"},
 		{path: "container.network", field: func(c *Config) any { return &c.Container.Network }, def: "",
-			doc: "The network of jobs' containers: host, none, or the name of one that exists. Empty: one for each job, removed with it.", example: "ci"},
+			doc: "The network of jobs' containers: host, none, or the name of one that exists. Empty: one for each job, removed with it. In one that exists, a job's services are found by their names in an internal network of the job's own beside it.", example: "ci"},
 		{path: "container.options", field: func(c *Config) any { return &c.Container.Options }, def: "", check: container.CheckFlags,
 			doc: "Options of `docker create` for every container of a job. A workflow cannot undo them; limits among them are ceilings for what it asks for.", example: "--add-host=git.example.org:10.0.0.7 --memory 4g"},
 		{path: "container.privileged", field: func(c *Config) any { return &c.Container.Privileged }, def: "false",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -40,9 +41,9 @@ func (j *job) RunContainer(ctx context.Context, c *sandbox.ContainerCommand) (sa
 		return failed, err
 	}
 	defer j.endAction(ctx, r)
-	user := ""
-	if img.Config != nil {
-		user = img.Config.User
+	user := r.user
+	if r.fixedUser {
+		user = "" // it is one already
 	}
 	// What Setup names is given to the user: the job's own folders stay as they are.
 	env := maps.Clone(j.spec.Env)
@@ -100,6 +101,13 @@ func (j *job) runAction(ctx context.Context, r *running, c *sandbox.Command, arg
 	for _, name := range c.Remove {
 		moved.Remove = append(moved.Remove, j.inWorkspace(name))
 	}
+	if r.otherUser() {
+		remove, err := j.lend(ctx, moved)
+		if err != nil {
+			return sandbox.Result{ExitCode: -1}, err
+		}
+		defer remove()
+	}
 	result, err := r.stream.Run(ctx, moved)
 	collected := result.Collected
 	result.Collected = nil
@@ -110,6 +118,32 @@ func (j *job) runAction(ctx context.Context, r *running, c *sandbox.Command, arg
 		result.Collected[names[inside]] = data
 	}
 	return r.limited(ctx, result, err, "the runner's container.memory")
+}
+
+// otherUser reports whether programs run as a user of the image's that is not root.
+func (r *running) otherUser() bool {
+	name, _, _ := strings.Cut(r.user, ":")
+	return !r.fixedUser && name != "" && name != "root" && name != "0"
+}
+
+// lend has the job's own container write a command's files, and remove them in the
+// end: an image's user could do neither in the job's folders. What is collected may
+// be written by anybody.
+func (j *job) lend(ctx context.Context, c *sandbox.Command) (remove func(), err error) {
+	for i, f := range c.Files {
+		if slices.Contains(c.Collect, f.Path) {
+			c.Files[i].Mode = 0o666
+		}
+	}
+	if err := j.main.stream.WriteFiles(ctx, c.Files); err != nil {
+		return nil, err
+	}
+	names := c.Remove
+	c.Files, c.Remove = nil, nil
+	return func() {
+		// What cannot be removed goes with the workspace.
+		_, _ = j.main.stream.Run(context.WithoutCancel(ctx), &sandbox.Command{Args: []string{helperDir + "/" + helperFile, "--version"}, Remove: names})
+	}, nil
 }
 
 // startAction starts a container that shares the job's network and volumes.
@@ -124,12 +158,14 @@ func (j *job) startAction(ctx context.Context, img image.InspectResponse) (*runn
 		j.actions = map[string]*running{}
 	}
 	j.made++
-	name := fmt.Sprintf("%s%s-action-%d", reserved, j.spec.ID, j.made)
+	// No service's container can have this name: theirs goes on with a dash.
+	name := fmt.Sprintf("%s%s.action-%d", reserved, j.spec.ID, j.made)
 	j.mu.Unlock()
 	return j.provider.start(ctx, place{
 		name: name, what: "the action's container", image: img, settings: base, network: "container:" + j.main.id,
-		labels: j.provider.labels(first(j.standby, j.spec.ID), j.spec.Owner), arch: j.arch, from: j.main.id,
-		prepare: func(ctx context.Context, id string) error { return j.linkWorkspace(ctx, id) },
+		labels: j.provider.labels(first(j.standby, j.spec.ID), j.spec.Owner), arch: j.arch,
+		from: j.main.id, as: fmt.Sprintf("%d:%d", j.uid, j.gid),
+		prepare: func(ctx context.Context, id string) error { return j.linkWorkspace(ctx, id, base.lacks(handingOut)) },
 	})
 }
 
@@ -143,12 +179,17 @@ func (s *settings) sharing() {
 	s.aliases = nil
 }
 
-// linkWorkspace makes /github/workspace, which Docker actions are used to.
-func (j *job) linkWorkspace(ctx context.Context, id string) error {
+// linkWorkspace makes /github/workspace, which Docker actions are used to. own makes
+// its folder that of the steps' user, who is who makes HOME there.
+func (j *job) linkWorkspace(ctx context.Context, id string, own bool) error {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
+	github := tar.Header{Name: "github/", Typeflag: tar.TypeDir, Mode: 0o755}
+	if own {
+		github.Uid, github.Gid = j.uid, j.gid
+	}
 	err := errors.Join(
-		w.WriteHeader(&tar.Header{Name: "github/", Typeflag: tar.TypeDir, Mode: 0o755}),
+		w.WriteHeader(&github),
 		w.WriteHeader(&tar.Header{Name: "github/workspace", Typeflag: tar.TypeSymlink, Linkname: j.info.Workspace, Mode: 0o777}),
 		w.Close())
 	if err != nil {

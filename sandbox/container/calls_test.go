@@ -49,7 +49,7 @@ func TestSilentEngine(t *testing.T) {
 				_, err := p.ensure(ctx, imageWish{name: "i:1"}, func(string) {})
 				return err
 			}, callTime},
-			{"make a network", func(ctx context.Context) error { return p.createNetwork(ctx, "n", nil) }, callTime},
+			{"make a network", func(ctx context.Context) error { return p.createNetwork(ctx, "n", nil, false) }, callTime},
 			{"make a container", func(ctx context.Context) error {
 				p.helper.Store(&volume)
 				_, err := p.start(ctx, place{image: image.InspectResponse{ID: "sha256:1"}, settings: newSettings(volumePolicy{})})

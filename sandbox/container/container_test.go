@@ -438,21 +438,24 @@ func TestBind(t *testing.T) {
 	}
 }
 
+// ready waits until a container is kept ready.
+func ready(t *testing.T, p *container.Provider) {
+	t.Helper()
+	for range 600 {
+		if p.Warmed(busybox) == 1 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("no container is ready")
+}
+
 func TestStandby(t *testing.T) {
 	l := engine(t)
 	web := l.image(t, map[string]string{"www/index.html": "it works\n"}, `CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]`)
 	p := l.provider(t, container.Options{Standby: 1})
 	p.Warm(busybox)
-	ready := func() {
-		for range 600 {
-			if p.Warmed(busybox) == 1 {
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		t.Fatal("no container is ready")
-	}
-	ready()
+	ready(t, p)
 	spec := newSpec()
 	spec.Env = map[string]string{"A": "b"}
 	spec.Services = []sandbox.Service{{Name: "web", Container: sandbox.Container{Image: web}}}
@@ -460,7 +463,7 @@ func TestStandby(t *testing.T) {
 	contains(t, "network", s.Info().JobContainer.Network, "standby")
 	same(t, "workspace", sh(t, s, "pwd; echo $A; ls -A; touch x"), "/workspace/octo/hello\nb")
 	same(t, "service", sh(t, s, "for i in 1 2 3 4 5; do wget -q -O - http://web:8080/ && exit; sleep 0.2; done"), "it works")
-	ready()
+	ready(t, p)
 	if n, err := p.Sweep(t.Context()); n != 0 || err != nil {
 		t.Errorf("the sweep removed %d living things, %v", n, err)
 	}

@@ -45,6 +45,8 @@ type job struct {
 	ending   sync.WaitGroup                   // those that are being removed
 
 	info sandbox.Info
+	uid  int // of the steps
+	gid  int
 }
 
 var (
@@ -80,6 +82,7 @@ func (j *job) setUp(ctx context.Context, o *opening) error {
 	if err != nil {
 		return fmt.Errorf("prepare the container of image %s: %w", o.wish.name, err)
 	}
+	j.uid, j.gid = session.UID, session.GID
 	j.info = sandbox.Info{
 		Kind:         sandbox.Docker,
 		OS:           "linux",
@@ -94,7 +97,7 @@ func (j *job) setUp(ctx context.Context, o *opening) error {
 		ServiceInfo:  map[string]sandbox.ContainerInfo{},
 	}
 	for _, s := range j.services {
-		j.info.ServiceInfo[s.name] = sandbox.ContainerInfo{ID: s.id, Network: o.network, Ports: s.ports}
+		j.info.ServiceInfo[s.name] = sandbox.ContainerInfo{ID: s.id, Network: first(o.names, o.network), Ports: s.ports}
 	}
 	return nil
 }

@@ -33,11 +33,15 @@ type place struct {
 	bind string
 	// from is a container whose volumes this one shares, instead.
 	from string
+	// as is the user of from's steps, by numbers.
+	as string
 	// prepare, if any, is called with the container's id before it starts.
 	prepare func(ctx context.Context, id string) error
 	// networkReady, if any, waits for the network, which may be made at the same
 	// time as the container: only its start needs it.
 	networkReady func(ctx context.Context) error
+	// nameless gives the container no names in its network.
+	nameless bool
 }
 
 // running is a container whose first process is our helper.
@@ -50,7 +54,8 @@ type running struct {
 	limits   container.Resources
 	// fixedUser says that the helper runs as the steps' user itself.
 	fixedUser bool
-	kills     int64 // of processes, for memory: as many as are known
+	user      string // whom the programs run as by the settings or the image; "" is root
+	kills     int64  // of processes, for memory: as many as are known
 	attached  *attached
 	stream    *stream.Client
 }
@@ -99,7 +104,7 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 	if err != nil {
 		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
 	}
-	r := &running{id: id, name: l.name, what: first(l.what, "the job's container"), image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources}
+	r := &running{id: id, name: l.name, what: first(l.what, "the job's container"), image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources, user: l.user()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.hangUp(), p.remove(ctx, r.id))
@@ -115,7 +120,7 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 			return nil, err
 		}
 	}
-	if r.fixedUser = l.fixedUser() != ""; r.fixedUser {
+	if r.fixedUser = l.fixedUser() != ""; r.fixedUser && l.from == "" {
 		if err := p.openWorkRoot(ctx, r.id); err != nil {
 			return nil, err
 		}
@@ -187,7 +192,7 @@ func (l place) labelsOver(others map[string]string) map[string]string {
 
 // endpoint gives a container its names in the job's network.
 func (l place) endpoint() *network.NetworkingConfig {
-	if len(l.settings.aliases) == 0 || !ownNetwork(l.network) {
+	if l.nameless || len(l.settings.aliases) == 0 || !ownNetwork(l.network) {
 		return nil
 	}
 	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{

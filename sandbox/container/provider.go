@@ -109,6 +109,10 @@ type opening struct {
 	// networkReady waits for the job's own network; nil where there is none to be
 	// made.
 	networkReady func(context.Context) error
+	// names is the job's own network for services' names, beside one that it shares
+	// with others; "" where there is none. namesReady waits for it.
+	names      string
+	namesReady func(context.Context) error
 }
 
 // Open makes a job's container, network and services, at once where it can.
@@ -180,6 +184,9 @@ func (p *Provider) plan(spec sandbox.Spec) (*opening, error) {
 	if o.settings, lines, err = p.wished(spec.Container, anywhere); err != nil {
 		return nil, fmt.Errorf("container: %w", err)
 	}
+	if c := spec.Container; c != nil && o.settings.config.WorkingDir != "" {
+		spec.Log("container: --workdir is left out, as on GitHub: steps start in the workspace, or where their working-directory says")
+	}
 	o.wish.platform = o.settings.platform
 	for _, line := range lines {
 		spec.Log("container: " + line)
@@ -194,32 +201,24 @@ func (p *Provider) plan(spec sandbox.Spec) (*opening, error) {
 
 // make does at once what can be done at once.
 func (o *opening) make(ctx context.Context) error {
-	if r, img := o.takeStandby(ctx); r != nil {
-		o.network, o.job.network = r.network, r.ownNetwork
-		o.job.main, o.job.image = r.running, img
-		return o.makeServices(ctx)
-	}
+	standby, img := o.takeStandby(ctx)
 	g, ctx := errgroup.WithContext(ctx)
+	if standby != nil {
+		o.network, o.job.network = standby.network, standby.ownNetwork
+		o.job.main, o.job.image = standby.running, img
+	}
 	if o.network == "" {
 		o.network = reserved + o.spec.ID
-		made := make(chan struct{})
-		g.Go(func() error {
-			if err := o.makeNetwork(ctx); err != nil {
-				return err // which ends ctx, and with it those that wait
-			}
-			close(made)
-			return nil
-		})
-		o.networkReady = func(ctx context.Context) error {
-			select {
-			case <-made:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
+		o.networkReady = o.beginNetwork(ctx, g, o.network, false)
+	}
+	if o.needsNames() {
+		o.names = reserved + o.spec.ID
+		o.namesReady = o.beginNetwork(ctx, g, o.names, true)
 	}
 	g.Go(func() error {
+		if standby != nil {
+			return o.joinNames(ctx, standby.id, o.settings.aliases)
+		}
 		img, err := o.p.ensure(ctx, o.wish, o.spec.Log)
 		if err != nil {
 			return err
@@ -241,7 +240,8 @@ func (o *opening) makeMain(ctx context.Context, img image.InspectResponse) error
 		return err
 	}
 	r, err := o.p.start(ctx, place{name: name, image: img, settings: o.settings, network: o.network, labels: o.labels, arch: o.arch, bind: bind,
-		networkReady: o.networkReady})
+		networkReady: o.networkReady, nameless: o.names != "",
+		prepare: func(ctx context.Context, id string) error { return o.joinNames(ctx, id, o.settings.aliases) }})
 	if err != nil {
 		return err
 	}
@@ -251,13 +251,7 @@ func (o *opening) makeMain(ctx context.Context, img image.InspectResponse) error
 
 // user is whom steps run as: the workflow's or operator's choice, else the image's.
 func (o *opening) user() string {
-	if o.settings.config.User != "" {
-		return o.settings.config.User
-	}
-	if c := o.job.image.Config; c != nil {
-		return c.User
-	}
-	return ""
+	return place{settings: o.settings, image: o.job.image}.user()
 }
 
 // setup is what the helper is told.

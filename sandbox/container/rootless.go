@@ -17,17 +17,30 @@ import (
 // handingOut are the capabilities that the helper hands out users with.
 var handingOut = []string{"CHOWN", "SETUID", "SETGID"}
 
-// fixedUser is whom the helper itself has to run as; "" is root.
+// fixedUser is whom the helper itself has to run as; "" is root. The container of an
+// action then runs as the job's own does: another user could neither be changed to,
+// nor write the job's workspace and command files.
 func (l place) fixedUser() string {
-	user := l.settings.config.User
-	if user == "" && l.image.Config != nil {
-		user = l.image.Config.User
+	if l.from != "" {
+		if l.settings.lacks(handingOut) {
+			return l.as
+		}
+		return ""
 	}
+	user := l.user()
 	name, _, _ := strings.Cut(user, ":")
-	if l.from != "" || name == "" || name == "root" || name == "0" || !l.settings.lacks(handingOut) {
+	if name == "" || name == "root" || name == "0" || !l.settings.lacks(handingOut) {
 		return ""
 	}
 	return user
+}
+
+// user is the workflow's or operator's choice, else the image's; "" is root.
+func (l place) user() string {
+	if user := l.settings.config.User; user != "" || l.image.Config == nil {
+		return user
+	}
+	return l.image.Config.User
 }
 
 // lacks reports whether one of some capabilities is taken away.

@@ -1,6 +1,8 @@
 package container_test
 
 import (
+	"bytes"
+	"path"
 	"strings"
 	"testing"
 
@@ -56,6 +58,46 @@ func TestNoCapabilities(t *testing.T) {
 				t.Error(err)
 			}
 			same(t, "its file", sh(t, s, "stat -c %u a/b; rm -r a && echo gone"), "1234\ngone")
+		})
+	}
+}
+
+// TestActionsUser: who the programs of actions' containers run as, and that they can
+// write what the job's steps read.
+func TestActionsUser(t *testing.T) {
+	l := engine(t)
+	app := l.image(t, nil, "USER app")
+	for _, c := range []struct {
+		flags, job, action, want string
+	}{
+		{"", busybox, app, "1234:2345"},
+		{"", app, busybox, "0:0"},
+		{"--user 77:88", app, app, "77:88"},
+		// Without capabilities nobody can be another one, nor write another one's files.
+		{"--cap-drop ALL", app, busybox, "1234:2345"},
+		{"--cap-drop ALL", app, app, "1234:2345"},
+		{"--cap-drop ALL", busybox, app, "0:0"},
+		{"--cap-drop ALL --user 77:88", busybox, app, "77:88"},
+	} {
+		t.Run(c.flags+" "+c.job+" "+c.action, func(t *testing.T) {
+			spec := newSpec()
+			spec.Image = c.job
+			s := open(t, l.provider(t, container.Options{Flags: c.flags}), spec)
+			var out bytes.Buffer
+			file := s.Info().Temp + "/output"
+			command := sandbox.Command{Stdout: &out, Stderr: &out, Files: []sandbox.File{{Path: file}}, Collect: []string{file}, Remove: []string{file}}
+			script := "echo $(id -u):$(id -g); touch $HOME/x && ls -d /github/workspace/.. > /dev/null"
+			script += "; echo a=b >> " + file
+			if c.flags != "" || c.want == "0:0" { // a workspace of root's is root's, as on GitHub
+				script += "; touch by-action"
+			}
+			res, err := s.(sandbox.ContainerRunner).RunContainer(t.Context(), &sandbox.ContainerCommand{Image: c.action, Entrypoint: []string{"sh", "-ec", script}, Command: command})
+			if err != nil || res.ExitCode != 0 {
+				t.Fatalf("%+v, %v\n%s", res, err, out.String())
+			}
+			same(t, "user", strings.TrimSpace(out.String()), c.want)
+			same(t, "output", string(res.Collected[file]), "a=b\n")
+			same(t, "workspace", sh(t, s, "rm -f by-action; ls; ls "+path.Dir(file)), "")
 		})
 	}
 }

@@ -125,7 +125,7 @@ func (o *opening) createService(ctx context.Context, s *service) error {
 
 // request is the API's description of a service's container.
 func (s *service) request(o *opening) client.ContainerCreateOptions {
-	l := place{settings: s.settings, network: o.network, labels: o.labels}
+	l := place{settings: s.settings, network: o.network, labels: o.labels, nameless: o.names != ""}
 	config, host := s.settings.config, s.settings.host
 	config.Image = s.image.ID
 	config.Labels = l.labelsOver(config.Labels)
@@ -149,6 +149,9 @@ func (s *service) checked() bool {
 
 func (o *opening) startService(ctx context.Context, s *service) error {
 	if err := awaited(ctx, o.networkReady); err != nil {
+		return err
+	}
+	if err := o.joinNames(ctx, s.id, s.settings.aliases); err != nil {
 		return err
 	}
 	starting, started := observe.Start(ctx, observe.ContainerStart, imageAttribute(s.image))

@@ -104,7 +104,7 @@ func (s *standby) make(name string) (*waiting, error) {
 	network := p.options.Network
 	if network == "" {
 		network = reserved + w.job
-		if err := p.createNetwork(ctx, network, labels); err != nil {
+		if err := p.createNetwork(ctx, network, labels, false); err != nil {
 			p.setActive(w.job, false)
 			return nil, err
 		}
