@@ -11,9 +11,8 @@ import (
 // Readiness knows whether the runner can take a job, for /readyz. Its methods
 // may be called from any goroutine.
 type Readiness struct {
-	grace time.Duration
-
 	mu       sync.Mutex
+	grace    time.Duration
 	seen     time.Time
 	draining bool
 	gates    map[string]string
@@ -25,6 +24,13 @@ type Readiness struct {
 // longest interval between two fetches.
 func NewReadiness(grace time.Duration) *Readiness {
 	return &Readiness{grace: grace, gates: map[string]string{}}
+}
+
+// SetGrace changes the grace of NewReadiness.
+func (r *Readiness) SetGrace(grace time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.grace = grace
 }
 
 // ServerSeen says that the server answered at t.

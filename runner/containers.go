@@ -25,9 +25,11 @@ type containers struct {
 	required bool
 	log      *slog.Logger
 	provider func() (*container.Provider, error)
+	process  *container.Process // nil: its own
 
-	mu     sync.Mutex
-	opened *container.Provider
+	mu      sync.Mutex
+	opened  *container.Provider
+	retired bool
 
 	keeps bool // what is made is kept in order
 	watch *engineWatch
@@ -45,24 +47,19 @@ type containers struct {
 // for.
 func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog.Logger) *containers {
 	c := &containers{
-		log: log, required: cfg.Container.RequireDocker, only: len(labels) > 0,
+		images: imagesOf(labels), log: log, required: cfg.Container.RequireDocker, only: onlyContainers(labels),
 		keeps: uuid != "", kick: make(chan struct{}, 1), swept: make(chan error, 1),
 	}
 	c.watch = &engineWatch{ask: c.ask, changed: func() {}, log: log}
-	for _, l := range labels {
-		if l.Scheme != label.Docker {
-			c.only = false
-		} else if !slices.Contains(c.images, l.Arg) {
-			c.images = append(c.images, l.Arg)
-		}
-	}
 	if wasmOnly(cfg) { // nothing is asked of an engine, whatever the labels are
 		c.images, c.only, c.required = nil, false, false
 		c.provider = func() (*container.Provider, error) { return nil, noContainers }
 		return c
 	}
 	c.provider = sync.OnceValues(func() (*container.Provider, error) {
-		p, err := container.New(containerOptions(&cfg.Container, uuid, log))
+		o := containerOptions(&cfg.Container, uuid, log)
+		o.Process = c.process
+		p, err := container.New(o)
 		if err != nil {
 			return nil, err
 		}
@@ -72,6 +69,21 @@ func newContainers(cfg *config.Config, uuid string, labels label.List, log *slog
 		return p, nil
 	})
 	return c
+}
+
+// imagesOf are the images of the labels, each once.
+func imagesOf(labels label.List) (images []string) {
+	for _, l := range labels {
+		if l.Scheme == label.Docker && !slices.Contains(images, l.Arg) {
+			images = append(images, l.Arg)
+		}
+	}
+	return images
+}
+
+// onlyContainers reports whether every label needs the container engine.
+func onlyContainers(labels label.List) bool {
+	return len(labels) > 0 && !slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme != label.Docker })
 }
 
 // containerOptions are the configuration's.
@@ -158,9 +170,16 @@ func (c *containers) start(ctx context.Context) error {
 	return nil
 }
 
-// onChange has changed called whenever away has changed. It is called before all
-// other methods.
-func (c *containers) onChange(changed func()) { c.watch.changed = changed }
+// join is start for a runner that serves already: it waits for nothing.
+func (c *containers) join(ctx context.Context) {
+	if !c.needed() {
+		return
+	}
+	c.watch.look(ctx, lookFresh)
+	if p, err := c.provider(); err == nil {
+		c.begin(p)
+	}
+}
 
 // begin begins, once, to keep the runner's things on the engine in order until
 // close: what dead processes left is removed, now and every sweepEvery, and
@@ -175,6 +194,9 @@ func (c *containers) begin(p *container.Provider) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.retired {
+			return
+		}
 		var ctx context.Context
 		ctx, c.stop = context.WithCancel(context.Background())
 		c.kept = make(chan struct{})
@@ -274,14 +296,36 @@ func (c *containers) sweepOnce(ctx context.Context, p *container.Provider) (all 
 // closeTime bounds how long the end may take.
 const closeTime = 30 * time.Second
 
-// close ends what is kept ready. No job may be running.
-func (c *containers) close() {
+// retire ends what is kept ready, and in order: a generation after this one does
+// that. Jobs go on.
+func (c *containers) retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retired = true
+	c.endKeeping()
+	if c.opened == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := c.opened.Cool(ctx); err != nil {
+		c.log.Warn("end the containers that were kept ready", "error", err)
+	}
+}
+
+// endKeeping ends keep, where it runs; mu is held.
+func (c *containers) endKeeping() {
 	if c.stop != nil {
 		c.stop()
 		<-c.kept
 	}
+}
+
+// close ends what is kept ready. No job may be running.
+func (c *containers) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endKeeping()
 	if c.opened == nil {
 		return
 	}

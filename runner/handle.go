@@ -28,8 +28,7 @@ type engine interface {
 // A handler brings tasks from the poller to their end. It is safe for concurrent
 // use.
 type handler struct {
-	cfg    func() *config.Config // what is in force
-	engine engine
+	terms  func() (t *terms, release func()) // for a job that begins, until its end
 	client report.Client
 	in     *otel.Instruments
 	log    *slog.Logger
@@ -37,35 +36,33 @@ type handler struct {
 
 	http     *http.Client // for summaries
 	instance string
-	summary  bool     // the server takes them
-	secrets  []string // of the runner, masked in every job
+	summary  bool // the server takes them
 
 	failed func(error) // takes the error of a report that was not delivered
 	broken func(error) // is told that a journal has failed; nil: nobody is
 	begun  func(id int64) begun
-	copies *jobLogs
-
-	telemetry *telemetry // nil: none
 }
 
 // handle runs and reports one task. A panic in the job is that task's failure.
 func (h *handler) handle(t *task.Task) {
 	began := time.Now()
-	masker := report.NewMasker(append(taskSecrets(t), h.secrets...)...)
-	watched := h.telemetry.begin(h.stop.jobs, t, masker)
+	under, release := h.terms()
+	defer release()
+	masker := report.NewMasker(append(taskSecrets(t), under.secrets...)...)
+	watched := under.telemetry.begin(h.stop.jobs, t, masker)
 	defer watched.end()
 	log := observe.Logger(watched.ctx, h.log.With("task", t.ID, "repository", t.String("repository"), "workflow", t.String("workflow"), "job", t.String("job"), "run", t.String("run_id")))
 	log.Info("task taken")
-	t = h.mirrored(t)
+	t = mirrored(under.cfg, t)
 
 	var b begun
 	if h.begun != nil {
 		b = h.begun(t.ID)
 	}
-	options := h.reportOptions(t, b.steps(t), began)
+	options := h.reportOptions(under.cfg, t, b.steps(t), began)
 	options.Journal, options.Masker, options.Log = b.log, masker, log
 	watched.report(&options)
-	if c := h.copies.begin(t, began); c != nil {
+	if c := under.copies.begin(t, began); c != nil {
 		options.Copy = c.row
 		defer c.close()
 	}
@@ -79,7 +76,7 @@ func (h *handler) handle(t *task.Task) {
 	if b.err != nil {
 		h.refuse(rep.Reporter, b.err, log)
 	} else {
-		result = h.run(watched.ctx, t, rep, b.log, log)
+		result = h.run(watched.ctx, under.engine, t, rep, b.log, log)
 	}
 	h.in.JobFinished(watched.ctx, result, time.Since(began))
 	watched.ran(time.Since(began))
@@ -101,7 +98,7 @@ func (h *handler) handle(t *task.Task) {
 }
 
 // run runs the job, which the server or a shutdown may cancel.
-func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal *journal.Log, log *slog.Logger) (result task.Result) {
+func (h *handler) run(ctx context.Context, e engine, t *task.Task, rep *reported, journal *journal.Log, log *slog.Logger) (result task.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("run task: panic", "panic", v, "stack", string(debug.Stack()))
@@ -135,7 +132,7 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 	}()
 	func() {
 		defer func() { close(ended); <-watched }()
-		result = h.engine.Run(ctx, cancel, t, rep)
+		result = e.Run(ctx, cancel, t, rep)
 	}()
 	if journal == nil || journal.Err() == nil {
 		return result
@@ -146,8 +143,8 @@ func (h *handler) run(ctx context.Context, t *task.Task, rep *reported, journal 
 	return task.Failure
 }
 
-func (h *handler) reportOptions(t *task.Task, steps int, began time.Time) report.Options {
-	r := &h.cfg().Runner
+func (h *handler) reportOptions(cfg *config.Config, t *task.Task, steps int, began time.Time) report.Options {
+	r := &cfg.Runner
 	o := report.Options{
 		Client: h.client, TaskID: t.ID, Steps: steps, Started: began,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,
@@ -166,9 +163,9 @@ func (h *handler) reportOptions(t *task.Task, steps int, began time.Time) report
 }
 
 // mirrored is t with the mirror in place of GitHub.
-func (h *handler) mirrored(t *task.Task) *task.Task {
+func mirrored(cfg *config.Config, t *task.Task) *task.Task {
 	const key = "gitea_default_actions_url"
-	mirror := h.cfg().Runner.GithubMirror
+	mirror := cfg.Runner.GithubMirror
 	if mirror == "" || strings.TrimSuffix(t.String(key), "/") != "https://github.com" {
 		return t
 	}

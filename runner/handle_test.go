@@ -52,10 +52,15 @@ func newBench(t *testing.T, timeout time.Duration, e engineFunc) *bench {
 	stop := newShutdown(t.Context(), b.stops, nil, timeout, log)
 	t.Cleanup(stop.end)
 	b.h = &handler{
-		cfg: func() *config.Config { return &cfg }, engine: e, client: client, in: otel.Discard(), log: log, stop: stop,
+		terms: always(&terms{cfg: &cfg, engine: e}), client: client, in: otel.Discard(), log: log, stop: stop,
 		failed: func(err error) { b.lost = append(b.lost, err) },
 	}
 	return b
+}
+
+// always gives the same terms to every job.
+func always(t *terms) func() (*terms, func()) {
+	return func() (*terms, func()) { return t, func() {} }
 }
 
 const anyJob = "on: push\njobs:\n  a:\n    runs-on: linux\n    steps: [{run: x}]\n"
@@ -204,10 +209,9 @@ func TestHandleWhileTheServerIsAway(t *testing.T) {
 func TestMirror(t *testing.T) {
 	cfg := config.Default()
 	cfg.Runner.GithubMirror = "https://mirror"
-	h := &handler{cfg: func() *config.Config { return &cfg }}
 	for in, want := range map[string]string{"https://github.com": "https://mirror", "https://github.com/": "https://mirror", "https://gitea.example": "https://gitea.example"} {
 		original := &task.Task{Context: map[string]any{"gitea_default_actions_url": in}}
-		if got := h.mirrored(original).String("gitea_default_actions_url"); got != want {
+		if got := mirrored(&cfg, original).String("gitea_default_actions_url"); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 		if original.String("gitea_default_actions_url") != in {

@@ -19,13 +19,13 @@ import (
 
 // jobLogs keeps copies of jobs' logs in a folder. What comes in is masked.
 type jobLogs struct {
-	dir       string
-	retention time.Duration // 0: for ever
-	max       int64         // bytes of all; 0: any
-	log       *slog.Logger
+	dir string
+	log *slog.Logger
 
-	mu   sync.Mutex
-	open map[string]bool // names of those that are written
+	mu        sync.Mutex
+	open      map[string]bool // names of those that are written
+	retention time.Duration   // 0: for ever
+	max       int64           // bytes of all; 0: any
 }
 
 const copyEnding = ".log"
@@ -35,18 +35,30 @@ func openJobLogs(c *config.JobLog, log *slog.Logger) (*jobLogs, error) {
 	if c.Dir == "" {
 		return nil, nil
 	}
-	j := &jobLogs{dir: c.Dir, retention: c.Retention, log: log, open: map[string]bool{}}
-	if c.MaxSize != "" {
-		var err error
-		if j.max, err = units.RAMInBytes(c.MaxSize); err != nil {
-			return nil, fmt.Errorf("log.job.max_size: %w", err)
-		}
+	j := &jobLogs{dir: c.Dir, log: log, open: map[string]bool{}}
+	if err := j.set(c); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log.job.dir: %w", err)
 	}
 	j.expire(time.Now())
 	return j, nil
+}
+
+// set changes how long and how much is kept. The folder stays.
+func (j *jobLogs) set(c *config.JobLog) error {
+	var most int64
+	if c.MaxSize != "" {
+		var err error
+		if most, err = units.RAMInBytes(c.MaxSize); err != nil {
+			return fmt.Errorf("log.job.max_size: %w", err)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.retention, j.max = c.Retention, most
+	return nil
 }
 
 // begin starts the copy of a task's log. Without a place for it, the runner's log

@@ -32,11 +32,7 @@ func openJournal(cfg *config.Config, log *slog.Logger) (*journal.Journal, error)
 	if err != nil {
 		return nil, fmt.Errorf("journal.max_size: %w", err)
 	}
-	keep := cfg.Journal.Keep
-	if keep == 0 {
-		keep = -1
-	}
-	j, err := journal.Open(journal.Options{Dir: dir, MaxSize: size, Keep: keep, Log: log})
+	j, err := journal.Open(journal.Options{Dir: dir, MaxSize: size, Keep: journalKeep(cfg), Log: log})
 	switch {
 	case errors.Is(err, journal.ErrInUse):
 		return nil, fmt.Errorf("%w: stop it first, or give this runner a folder of its own (journal.dir)", err)
@@ -44,6 +40,15 @@ func openJournal(cfg *config.Config, log *slog.Logger) (*journal.Journal, error)
 		return nil, fmt.Errorf("journal: %w: set journal.dir to a folder that this user can write to and that outlives the process, or do without (journal.enabled: false)", err)
 	}
 	return j, nil
+}
+
+// journalKeep is how long what could not be delivered is kept; less than 0: not at
+// all.
+func journalKeep(cfg *config.Config) time.Duration {
+	if cfg.Journal.Keep == 0 {
+		return -1
+	}
+	return cfg.Journal.Keep
 }
 
 func journalDir(cfg *config.Config) string {

@@ -88,6 +88,9 @@ func newModuleRunner(cfg *config.Config, env map[string]string, change func(*was
 	return m
 }
 
+// retire does nothing: nothing is kept ready.
+func (m *moduleRunner) retire() {}
+
 // close ends it. No job may be running.
 func (m *moduleRunner) close() {
 	m.mu.Lock()

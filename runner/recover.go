@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"otelrunner/runner/config"
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/job"
 	"otelrunner/runner/journal"
@@ -134,7 +135,9 @@ func (r *recovery) task(l *journal.Log) {
 	ran := s.Result == task.Unspecified
 	log.Warn("a task of a process before this one is unfinished", "job_ended", !ran, "rows_to_send", s.Next-s.Acked)
 
-	rep := report.Resume(h.stop.jobs, h.resumeOptions(l))
+	under, release := h.terms()
+	defer release()
+	rep := report.Resume(h.stop.jobs, h.resumeOptions(under.cfg, l))
 	result := s.Result
 	if ran {
 		h.in.JobStarted()
@@ -195,8 +198,8 @@ func (r *recovery) explain(rep *report.Reporter) task.Result {
 }
 
 // resumeOptions are those of the report of a task whose process died.
-func (h *handler) resumeOptions(l *journal.Log) report.Options {
-	r := &h.cfg().Runner
+func (h *handler) resumeOptions(cfg *config.Config, l *journal.Log) report.Options {
+	r := &cfg.Runner
 	return report.Options{
 		Client: h.client, Journal: l,
 		MaxLatency: r.LogReportMaxLatency, Interval: r.LogReportInterval,

@@ -18,6 +18,7 @@ import (
 	"otelrunner/runner/label"
 	"otelrunner/runner/poll"
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/container"
 	"otelrunner/sandbox/wasm"
 )
 
@@ -101,7 +102,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	s := &service{
 		ServeOptions: o, reg: reg, labels: labels, providers: providers, journal: kept,
 		log:       slog.New(providers.LogHandler(o.Log)),
-		readiness: otel.NewReadiness(o.Config.Metrics.ReadinessGrace + o.Config.Runner.FetchIntervalMax),
+		readiness: otel.NewReadiness(readinessGrace(o.Config)),
 	}
 	for _, w := range warnings {
 		s.log.Warn(w)
@@ -146,7 +147,6 @@ type service struct {
 	http      *http.Client
 	client    *gitea.Client
 	notify    *notifier
-	copies    *jobLogs     // nil: none are kept
 	running   atomic.Int64 // jobs
 
 	mu     sync.Mutex
@@ -164,9 +164,6 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.in = in
 	s.notify = newNotifier(s.log)
-	if s.copies, err = openJobLogs(&cfg.Log.Job, s.log); err != nil {
-		return err
-	}
 	defer func() { _ = in.Close() }() // the providers end anyway
 	metrics, end, err := s.serveMetrics(ctx)
 	if err != nil {
@@ -184,25 +181,10 @@ func (s *service) run(ctx context.Context) error {
 	defer stop.end()
 	defer context.AfterFunc(stop.fetching, func() { s.readiness.Draining(); s.in.Draining() })()
 
-	if wasmOnly(cfg) {
-		if err := checkWasmOnly(cfg, s.labels, s.log); err != nil {
-			return err
-		}
+	l := &live{
+		process:   container.NewProcess(),
+		admission: &admission{gate: s.readiness.Gate, environ: s.Environ, log: s.log, free: diskFree}, gate: s.readiness.Gate,
 	}
-	docker := newContainers(cfg, s.reg.UUID, s.labels, s.log)
-	defer docker.close()
-	if s.journal != nil {
-		docker.used = func() {
-			if err := s.journal.Mark(usedContainers); err != nil {
-				s.log.Warn("journal", "error", err)
-			}
-		}
-	}
-	wasms := newWasms(cfg, s.labels, s.wasm, s.log)
-	defer wasms.close()
-	modules := newModuleRunner(cfg, nil, s.wasm, s.log)
-	defer modules.close()
-	l := &live{admission: &admission{gate: s.readiness.Gate, environ: s.Environ, log: s.log, free: diskFree}, docker: docker, gate: s.readiness.Gate}
 	l.admission.labels = l.unserved
 	l.declarer = newDeclarer(s.client, s.Version, l.declared, l.pace, s.log)
 	if s.journal != nil {
@@ -211,23 +193,24 @@ func (s *service) run(ctx context.Context) error {
 			l.admission.broken(err)
 		}
 	}
-	docker.onChange(l.engineChanged)
-	var resists []error // what dead runners left
-	l.build = func(cfg *config.Config, labels label.List) (engine, error) {
-		return s.engine(stop.fetching, cfg, labels, docker, wasms, modules, func(err error) { resists = append(resists, err) })
+	if err := l.admission.set(cfg, s.roomy(cfg)); err != nil {
+		return err
 	}
-	l.config.Store(cfg)
 	fetcher := &journaled{Fetcher: s.client, journal: s.journal, log: s.log}
 	h := s.handler(stop, l, fetcher)
+	l.put(&generation{terms: terms{cfg: cfg}}) // for the recovery, which waits for nothing
+	defer l.close()
 	left := newRecovery(h, s.journal)
 	left.start()
 	defer left.end()
-	if err := l.begin(cfg, s.labels, s.roomy(cfg)); err != nil {
+	first, err := s.generation(stop.fetching, l, cfg, nil)
+	if err != nil {
 		return err
 	}
-	resists = append(resists, wasms.sweep())
+	l.put(first)
 	if len(left.logs) > 0 {
-		left.removing(docker.sweep(s.journal.Marked(usedContainers)), errors.Join(resists...))
+		resists := errors.Join(first.resists, first.wasms.sweep())
+		left.removing(first.docker.sweep(s.journal.Marked(usedContainers)), resists)
 	}
 	if s.reg.Ephemeral && len(left.logs) > 0 {
 		left.wait() // that was its one task
@@ -235,13 +218,7 @@ func (s *service) run(ctx context.Context) error {
 			return s.ended(nil)
 		}
 	}
-	if err := docker.start(stop.fetching); err != nil {
-		if stop.fetching.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	if err := wasms.start(stop.fetching); err != nil {
+	if err := s.start(stop.fetching, first); err != nil {
 		if stop.fetching.Err() != nil {
 			return nil
 		}
@@ -265,11 +242,23 @@ func (s *service) run(ctx context.Context) error {
 // handler makes what brings tasks to their end.
 func (s *service) handler(stop *shutdown, l *live, fetcher *journaled) *handler {
 	return &handler{
-		cfg: l.config.Load, engine: l, client: s.client, in: s.in, log: s.log, stop: stop,
+		terms: l.terms, client: s.client, in: s.in, log: s.log, stop: stop,
 		http: s.http, instance: s.client.Instance(),
-		secrets: append(runnerSecrets(s.Config, s.Environ), s.reg.Token), failed: s.failed,
-		begun: fetcher.take, broken: l.admission.broken, copies: s.copies, telemetry: s.telemetry(),
+		failed: s.failed, begun: fetcher.take, broken: l.admission.broken,
 	}
+}
+
+// start begins what the first generation's jobs will need, and waits for it.
+func (s *service) start(ctx context.Context, g *generation) error {
+	if err := g.docker.start(ctx); err != nil {
+		return err
+	}
+	return g.wasms.start(ctx)
+}
+
+// readinessGrace is how long a server may be silent until the runner is not ready.
+func readinessGrace(cfg *config.Config) time.Duration {
+	return cfg.Metrics.ReadinessGrace + cfg.Runner.FetchIntervalMax
 }
 
 // serveMetrics starts the metrics server where it is on. end ends it.
@@ -339,9 +328,9 @@ func (s *service) poll(stop *shutdown, l *live, h *handler, fetcher *journaled, 
 	ctx, stopCare := context.WithCancel(stop.fetching)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	var care sync.WaitGroup
-	care.Go(func() { s.follow(ctx, l) })
+	care.Go(func() { s.follow(ctx, stop, l) })
 	care.Go(func() { l.declarer.follow(ctx, l.poller.Again) })
-	care.Go(func() { s.expire(ctx) })
+	care.Go(func() { s.expire(ctx, l) })
 	care.Go(func() { s.rest(ctx) })
 	care.Go(func() { s.notify.watch(watching, func() { s.readiness.Reasons(time.Now()) }) })
 	defer care.Wait()

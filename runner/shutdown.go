@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type shutdown struct {
 	cancel   chan struct{}
 	jobs     context.Context
 	reports  context.Context
+	timeout  atomic.Int64 // of jobs, a time.Duration
 
 	done chan struct{} // closed by end
 	gone chan struct{} // closed when the goroutine has ended
@@ -42,6 +44,7 @@ type shutdown struct {
 func newShutdown(ctx context.Context, stops, drains <-chan struct{}, timeout time.Duration, log *slog.Logger) *shutdown {
 	background := context.WithoutCancel(ctx)
 	s := &shutdown{cancel: make(chan struct{}), done: make(chan struct{}), gone: make(chan struct{})}
+	s.setTimeout(timeout)
 	var stopFetching, stopped, killJobs, dropReports context.CancelCauseFunc
 	s.fetching, stopFetching = context.WithCancelCause(background)
 	s.asked, stopped = context.WithCancelCause(background)
@@ -61,6 +64,7 @@ func newShutdown(ctx context.Context, stops, drains <-chan struct{}, timeout tim
 			return
 		}
 		stopped(errStopping)
+		timeout := time.Duration(s.timeout.Load())
 		log.Info("stopping: no more tasks are taken, running jobs may go on", "for", timeout)
 		stopFetching(errStopping)
 		if !s.after(timeout, stops) {
@@ -82,6 +86,10 @@ func newShutdown(ctx context.Context, stops, drains <-chan struct{}, timeout tim
 	}()
 	return s
 }
+
+// setTimeout changes how long jobs may go on after a first request that is still to
+// come.
+func (s *shutdown) setTimeout(d time.Duration) { s.timeout.Store(int64(d)) }
 
 // first waits for the first request to stop, and calls drain at one to drain.
 func (s *shutdown) first(stops, drains, ctxDone <-chan struct{}, drain func()) bool {

@@ -42,8 +42,8 @@ type telemetry struct {
 }
 
 // telemetry is what the jobs of a service are observed with.
-func (s *service) telemetry() *telemetry {
-	t := newTelemetry(s.Config, s.providers, s.in, s.http)
+func (s *service) telemetry(cfg *config.Config) *telemetry {
+	t := newTelemetry(cfg, s.providers, s.in, s.http)
 	t.log = s.log
 	t.id, t.name, t.version, t.instance = s.reg.UUID, s.reg.Name, s.Version, s.client.Instance()
 	return t

@@ -68,8 +68,8 @@ func newWatchedRunner(t *testing.T, s *giteatest.Server, name string, e engineFu
 	tel := newTelemetry(&cfg, providers, in, s.Client())
 	tel.id, tel.name, tel.instance = name+"-uuid", name, s.URL()
 	w.h = &handler{
-		cfg: func() *config.Config { return &cfg }, engine: e, client: w.client, in: in, log: slog.New(slog.NewTextHandler(&w.log, nil)), stop: stop,
-		failed: func(err error) { t.Error(err) }, telemetry: tel, http: s.Client(), instance: s.URL(),
+		terms: always(&terms{cfg: &cfg, engine: e, telemetry: tel}), client: w.client, in: in, log: slog.New(slog.NewTextHandler(&w.log, nil)), stop: stop,
+		failed: func(err error) { t.Error(err) }, http: s.Client(), instance: s.URL(),
 	}
 	return w
 }

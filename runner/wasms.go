@@ -34,7 +34,7 @@ type wasms struct {
 func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options), log *slog.Logger) *wasms {
 	w := &wasms{
 		log: log, root: sandboxDir(cfg),
-		wanted: wasmOnly(cfg) || slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm }),
+		wanted: wantsWasm(cfg, labels),
 	}
 	w.provider = sync.OnceValues(func() (*wasm.Provider, error) {
 		o := wasmOptions(cfg, log)
@@ -52,6 +52,11 @@ func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options),
 		return p, nil
 	})
 	return w
+}
+
+// wantsWasm reports whether the runner is to be ready for WASM jobs.
+func wantsWasm(cfg *config.Config, labels label.List) bool {
+	return wasmOnly(cfg) || slices.ContainsFunc(labels, func(l label.Label) bool { return l.Scheme == label.Wasm })
 }
 
 // wasmOptions are the configuration's.
@@ -127,6 +132,18 @@ func (w *wasms) start(ctx context.Context) error {
 		return err
 	}
 	return p.Warm(ctx)
+}
+
+// retire ends what is kept ready. Jobs go on.
+func (w *wasms) retire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.opened == nil {
+		return
+	}
+	if err := w.opened.Cool(); err != nil {
+		w.log.Warn("end the WASM worker that was kept ready", "error", err)
+	}
 }
 
 // close ends what is kept ready. No job may be running.

@@ -68,15 +68,14 @@ func shellImage(t *testing.T) {
 	}
 }
 
-// A runner that is killed in a container job with a service: nothing of it is left
-// on the engine a minute after the next start, and the job is reported.
-func TestKilledInAContainerJob(t *testing.T) {
-	t.Parallel()
-	onLinux(t)
+// dockerRig is a registered rig with the label box, whose jobs run in containers of
+// crashImage; left says what the runner has on the engine.
+func dockerRig(t *testing.T) (r *rig, left func() string) {
+	t.Helper()
 	shellImage(t)
 	// Of a number of its own: tests share the engine, and runners of one uuid would
 	// sweep what the other has there.
-	r := newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
+	r = newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
 	r.register("--labels", "box:docker://"+crashImage)
 	for i, v := range r.env {
 		if strings.HasPrefix(v, "OTELRUNNER_CONTAINER_DOCKER_HOST=") {
@@ -84,10 +83,9 @@ func TestKilledInAContainerJob(t *testing.T) {
 		}
 	}
 	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never", "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=10s", "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
-	mine := "label=otelrunner.runner=" + r.server.Runners()[0].UUID
-	left := func() (all string) {
+	return r, func() (all string) {
 		for _, args := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
-			out, err := docker(t, nil, append(args, "--filter", mine)...)
+			out, err := docker(t, nil, append(args, "--filter", "label=otelrunner.runner="+r.server.Runners()[0].UUID)...)
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -97,6 +95,14 @@ func TestKilledInAContainerJob(t *testing.T) {
 		}
 		return all
 	}
+}
+
+// A runner that is killed in a container job with a service: nothing of it is left
+// on the engine a minute after the next start, and the job is reported.
+func TestKilledInAContainerJob(t *testing.T) {
+	t.Parallel()
+	onLinux(t)
+	r, left := dockerRig(t)
 	id := r.server.AddWorkflow(`
 on: push
 jobs:

@@ -106,10 +106,8 @@ log: {level: debug}
 runner: {fetch_interval: 100ms, fetch_interval_max: 200ms, capacity: 2, labels: ['linux:host', 'new:host'], envs: {FROM_CONFIG: anew}}
 metrics: {enabled: true}
 `, `msg="reload: done" changed="log.level, runner.capacity, runner.envs, runner.labels"`)
-	contains(t, "the log", p.stderr.String(), "these keys need a new start of the runner, and are as they were: metrics.enabled")
-	if labels := r.server.Runners()[0].Labels; !slices.Contains(labels, "new") {
-		t.Errorf("the server has the labels %v", labels)
-	}
+	contains(t, "the log", p.stderr.String(), "these keys need a restart of the runner, and are as they were: metrics.enabled")
+	labelled(t, r, p, "linux", "new")
 	other := r.server.AddWorkflow(strings.Replace(passing, "runs-on: linux", "runs-on: new", 1), giteatest.TaskOptions{})
 	if done, err := r.server.WaitResult(soon(t), other); err != nil || done.Result != task.Success {
 		t.Fatalf("a second job, of the new label: %+v, %v\n%s", done, err, p.stderr.String())

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -41,8 +42,8 @@ const (
 // concurrent use.
 type Journal struct {
 	dir     string
-	maxSize int64
-	keep    time.Duration
+	maxSize atomic.Int64
+	keep    atomic.Int64 // a time.Duration
 	log     *slog.Logger
 	lock    *flock.Flock
 	disk    Disk
@@ -64,12 +65,6 @@ const (
 // what to do; it wraps ErrInUse where another process has the folder. A disk that is
 // full is no error: see Err.
 func Open(o Options) (*Journal, error) {
-	if o.MaxSize <= 0 {
-		o.MaxSize = DefaultMaxSize
-	}
-	if o.Keep == 0 {
-		o.Keep = DefaultKeep
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -83,7 +78,8 @@ func Open(o Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: o.Dir, maxSize: o.MaxSize, keep: o.Keep, log: o.Log, lock: lock, disk: o.Disk, open: map[string]*Log{}}
+	j := &Journal{dir: o.Dir, log: o.Log, lock: lock, disk: o.Disk, open: map[string]*Log{}}
+	j.SetLimits(o.MaxSize, o.Keep)
 	j.Expire(time.Now()) // which makes room
 	j.err = j.number()
 	if j.err != nil && !IsFull(j.err) {
@@ -107,6 +103,19 @@ func (j *Journal) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.err
+}
+
+// SetLimits changes Options.MaxSize, for Logs to come, and Options.Keep; 0 is the
+// default.
+func (j *Journal) SetLimits(maxSize int64, keep time.Duration) {
+	if maxSize <= 0 {
+		maxSize = DefaultMaxSize
+	}
+	if keep == 0 {
+		keep = DefaultKeep
+	}
+	j.maxSize.Store(maxSize)
+	j.keep.Store(int64(keep))
 }
 
 // Dir is the journal's folder.

@@ -68,7 +68,7 @@ func reopened(t testing.TB, j *Journal) (*Journal, []*Log) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	next := open(t, Options{Dir: j.dir, MaxSize: j.maxSize})
+	next := open(t, Options{Dir: j.dir, MaxSize: j.maxSize.Load()})
 	logs, err := next.Unfinished()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ const keepBatch = 1 << 20
 func (l *Log) Keep(why string) (file string, err error) {
 	l.stop()
 	state := l.State()
-	if l.journal.keep >= 0 && state.Next > max(state.Acked, state.First) {
+	if l.journal.keep.Load() >= 0 && state.Next > max(state.Acked, state.First) {
 		if file, err = l.writeKept(&state, why); err != nil {
 			err = fmt.Errorf("keep the rows of task %d: %w", state.Task, err)
 		}
@@ -86,7 +86,7 @@ func (j *Journal) Expire(now time.Time) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || now.Sub(info.ModTime()) < j.keep {
+		if err != nil || now.Sub(info.ModTime()) < time.Duration(j.keep.Load()) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {

@@ -64,14 +64,14 @@ const (
 
 // segmentSize is how many bytes a segment of a Log has, about.
 func (j *Journal) segmentSize() int64 {
-	return min(usualSegment, max(j.maxSize/8, 4<<10))
+	return min(usualSegment, max(j.maxSize.Load()/8, 4<<10))
 }
 
 // newLog starts the writer of a Log whose segments are known.
 func (j *Journal) newLog(dir string, state State, segments []segment) *Log {
 	l := &Log{
 		journal: j, dir: dir, state: state, segments: segments, seed: seed(state.Task),
-		limit: j.maxSize, segment: j.segmentSize(),
+		limit: j.maxSize.Load(), segment: j.segmentSize(),
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}), failed: make(chan struct{}),
 		round: make(chan struct{}),
 	}

@@ -106,6 +106,7 @@ type Poller struct {
 	version atomic.Int64
 	pace    atomic.Pointer[pace]
 	again   chan struct{} // holds one value: see Again
+	timeout atomic.Int64  // of a fetch, a time.Duration
 	staff   staff
 
 	// stop ends the fetching of all workers; its cause says why.
@@ -153,6 +154,7 @@ func New(o Options) *Poller {
 	}
 	p := &Poller{opts: o, again: make(chan struct{}, 1)}
 	p.staff.poller = p
+	p.SetFetchTimeout(o.FetchTimeout)
 	p.Set(o.Capacity, o.Interval, o.MaxInterval)
 	return p
 }
@@ -178,6 +180,9 @@ func (p *Poller) Set(capacity int, interval, longest time.Duration) {
 		p.staff.set(1)
 	}
 }
+
+// SetFetchTimeout changes Options.FetchTimeout for fetches to come.
+func (p *Poller) SetFetchTimeout(d time.Duration) { p.timeout.Store(int64(d)) }
 
 // Again has an idle worker ask at once, for Admit first, and the server look for
 // work whatever it said last: what the runner can take has changed. While no worker

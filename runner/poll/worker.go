@@ -78,7 +78,8 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 	o := &w.p.opts
 	// The end of polling does not end a call: the server may be about to
 	// assign a task to it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.FetchTimeout)
+	timeout := time.Duration(w.p.timeout.Load())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	defer context.AfterFunc(o.GiveUp, cancel)()
 
@@ -104,7 +105,7 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 		return nil, nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), o.Deadline(err):
 		o.Meter.Fetched(TimedUp, took)
-		w.log.Debug("the server did not answer in time", "timeout", o.FetchTimeout)
+		w.log.Debug("the server did not answer in time", "timeout", timeout)
 		w.backoff.empty()
 		return nil, nil
 	case o.GiveUp.Err() != nil:

@@ -72,7 +72,7 @@ func (p *Provider) sweepFolders(ctx context.Context, s *sweeping) {
 	}
 	for _, e := range entries {
 		job, ok := strings.CutPrefix(e.Name(), p.bindPrefix())
-		if ok && !p.isActive(job) {
+		if ok && !p.process.isActive(job) {
 			s.remove("workspace", func() error { return p.removeBind(ctx, filepath.Join(p.options.WorkdirParent, e.Name())) })
 		}
 	}

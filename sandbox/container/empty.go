@@ -49,8 +49,8 @@ func (p *Provider) empty(ctx context.Context, folder string) (err error) {
 	if err != nil {
 		return err
 	}
-	p.setActive(job, true)
-	defer p.setActive(job, false)
+	p.process.setActive(job, true)
+	defer p.process.setActive(job, false)
 	id, err := p.engine.createContainer(ctx, request)
 	if err != nil {
 		return p.engine.sentence(ctx, "create the container", err)

@@ -203,9 +203,9 @@ func (j *job) Close(ctx context.Context) (err error) {
 	if j.network != "" {
 		errs[len(errs)-1] = j.provider.removeNetwork(ctx, j.network)
 	}
-	j.provider.setActive(j.spec.ID, false)
+	j.provider.process.setActive(j.spec.ID, false)
 	if j.standby != "" {
-		j.provider.setActive(j.standby, false)
+		j.provider.process.setActive(j.standby, false)
 	}
 	return errors.Join(errs...)
 }

@@ -94,6 +94,11 @@ type Options struct {
 	// removed.
 	Runner string
 
+	// Process is this process. Providers of one process that have the same Runner
+	// must have the same Process, or one takes what the other's jobs have for left
+	// behind. nil: this Provider is the only one.
+	Process *Process
+
 	// Helper returns the static program that is a job's first process, for an
 	// architecture by Go's name.
 	Helper func(arch string) ([]byte, error)

@@ -17,11 +17,9 @@ package container
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/moby/moby/api/types/image"
@@ -44,14 +42,11 @@ type Provider struct {
 	options Options
 	policy  volumePolicy
 	engine  *engine
-	process string // names this process among all
+	process *Process
 
 	helper  atomic.Pointer[string] // the volume's name
 	filling chan struct{}          // held by who fills it
 	refill  bool                   // whatever is there; guarded by filling
-
-	mu     sync.Mutex
-	active map[string]bool // jobs
 
 	standby *standby
 }
@@ -68,17 +63,23 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Process == nil {
+		o.Process = NewProcess()
+	}
 	p := &Provider{
 		options: o,
 		policy:  o.policy(e.host),
 		engine:  e,
-		process: strings.ToLower(rand.Text()),
+		process: o.Process,
 		filling: make(chan struct{}, 1),
-		active:  map[string]bool{},
 	}
 	p.standby = newStandby(p, o.Standby)
 	return p, nil
 }
+
+// Cool ends what is kept ready for jobs to come, and from now on nothing is. Jobs go
+// on, and may begin.
+func (p *Provider) Cool(ctx context.Context) error { return p.standby.close(ctx) }
 
 // Close ends what was kept for jobs to come. No job may be running.
 func (p *Provider) Close(ctx context.Context) error {
@@ -91,7 +92,7 @@ func (p *Provider) labels(job string, owner map[string]string) map[string]string
 	for name, value := range owner {
 		labels[labelPrefix+name] = value
 	}
-	labels[runnerLabel], labels[processLabel], labels[jobLabel] = p.options.Runner, p.process, job
+	labels[runnerLabel], labels[processLabel], labels[jobLabel] = p.options.Runner, p.process.name, job
 	return labels
 }
 
@@ -121,7 +122,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 	if err != nil {
 		return nil, err
 	}
-	p.setActive(spec.ID, true)
+	p.process.setActive(spec.ID, true)
 	defer func() {
 		if err == nil {
 			return
@@ -142,22 +143,6 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 		return nil, err
 	}
 	return o.job, o.job.setUp(ctx, o)
-}
-
-func (p *Provider) setActive(job string, active bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if active {
-		p.active[job] = true
-	} else {
-		delete(p.active, job)
-	}
-}
-
-func (p *Provider) isActive(job string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.active[job]
 }
 
 // plan checks what the workflow wishes, before anything is made.

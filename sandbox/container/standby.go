@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/api/types/image"
@@ -18,7 +17,6 @@ import (
 type standby struct {
 	p     *Provider
 	count int
-	next  atomic.Int64
 
 	mu     sync.Mutex
 	closed bool
@@ -98,14 +96,14 @@ func (s *standby) make(name string) (*waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &waiting{job: fmt.Sprintf("standby-%s-%d", strings.ToLower(p.process[:8]), s.next.Add(1))}
+	w := &waiting{job: fmt.Sprintf("standby-%s-%d", strings.ToLower(p.process.name[:8]), p.process.standbys.Add(1))}
 	labels := p.labels(w.job, nil)
-	p.setActive(w.job, true)
+	p.process.setActive(w.job, true)
 	network := p.options.Network
 	if network == "" {
 		network = reserved + w.job
 		if err := p.createNetwork(ctx, network, labels, false); err != nil {
-			p.setActive(w.job, false)
+			p.process.setActive(w.job, false)
 			return nil, err
 		}
 		w.ownNetwork = network
@@ -128,7 +126,7 @@ func (s *standby) discard(ctx context.Context, w *waiting) error {
 	if w.ownNetwork != "" {
 		errs = append(errs, s.p.removeNetwork(ctx, w.ownNetwork))
 	}
-	s.p.setActive(w.job, false)
+	s.p.process.setActive(w.job, false)
 	return errors.Join(errs...)
 }
 
@@ -139,6 +137,9 @@ const refillAfter = 250 * time.Millisecond
 func (s *standby) take(name string) *waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
 	defer s.wg.Go(func() {
 		// The job that has taken one begins first: making the next one would
 		// take processors from it.
@@ -166,13 +167,18 @@ func (s *standby) take(name string) *waiting {
 
 // drop removes one that cannot be used. The caller holds mu.
 func (s *standby) drop(w *waiting) {
-	s.wg.Go(func() {
+	drop := func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Minute)
 		defer cancel()
 		if err := s.discard(ctx, w); err != nil {
 			s.p.options.Log.WarnContext(ctx, "remove a container that was kept ready", "error", err)
 		}
-	})
+	}
+	if s.closed { // nobody may wait for it any more
+		drop()
+		return
+	}
+	s.wg.Go(drop)
 }
 
 func (s *standby) close(ctx context.Context) error {
@@ -181,9 +187,13 @@ func (s *standby) close(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	s.wg.Wait()
+	s.mu.Lock()
+	ready := s.ready
+	s.ready = map[string][]*waiting{}
+	s.mu.Unlock()
 	errs := make(chan error)
 	count := 0
-	for _, list := range s.ready {
+	for _, list := range ready {
 		for _, w := range list {
 			count++
 			go func() { errs <- s.discard(ctx, w) }()

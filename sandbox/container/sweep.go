@@ -100,7 +100,7 @@ func (p *Provider) sweepHelpers(ctx context.Context) {
 
 // living reports whether something belongs to a job of this process that is on.
 func (p *Provider) living(labels map[string]string) bool {
-	return labels[processLabel] == p.process && p.isActive(labels[jobLabel])
+	return labels[processLabel] == p.process.name && p.process.isActive(labels[jobLabel])
 }
 
 // sweeping removes things, a few at a time.

@@ -112,6 +112,7 @@ type Provider struct {
 	mu        sync.Mutex
 	forbidden error // why the system permits no namespaces, once that is known
 	closed    bool
+	cool      bool // no spare is kept any more
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -324,7 +325,7 @@ func orDiscard(log func(string)) func(string) {
 func (p *Provider) keep(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
+	if !p.closed && !p.cool {
 		select {
 		case p.spares <- s:
 			return
@@ -333,6 +334,20 @@ func (p *Provider) keep(s *slot) {
 	}
 	if err := s.remove(context.Background()); err != nil {
 		p.options.Log.Warn("a folder of the WASM sandbox is left", "error", err)
+	}
+}
+
+// Cool ends the spare worker, and from now on none is kept: few jobs will be opened
+// any more. What is open goes on.
+func (p *Provider) Cool() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cool = true
+	select {
+	case s := <-p.spares:
+		return s.remove(context.Background())
+	default:
+		return nil
 	}
 }
 
@@ -455,7 +470,7 @@ const spareDelay = 500 * time.Millisecond
 func (p *Provider) replenish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.cool {
 		return
 	}
 	p.wg.Go(func() {
