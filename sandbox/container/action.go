@@ -262,15 +262,34 @@ func sameRegistry(a, b string) bool {
 	return err == nil && err2 == nil && reference.Domain(x) == reference.Domain(y)
 }
 
-// authConfigs are the operator's for all registries, for what a Dockerfile
-// is made FROM.
-func (p *Provider) authConfigs() (map[string]authConfig, error) {
-	all, err := p.operatorsCredentials()
+// ownCredentials are those that the job gives for its own image; "" without any.
+func (j *job) ownCredentials() (registry, user, password string) {
+	c := j.spec.Container
+	if c == nil || c.Username == "" {
+		return "", "", ""
+	}
+	ref, err := reference.ParseNormalizedNamed(first(c.Image, j.spec.Image))
+	if err != nil {
+		return "", "", ""
+	}
+	return reference.Domain(ref), c.Username, c.Password
+}
+
+// authConfigs are the operator's for all registries, and the job's for its own, for
+// what a Dockerfile is made FROM.
+func (j *job) authConfigs() (map[string]authConfig, error) {
+	all, err := j.provider.operatorsCredentials()
 	if err != nil {
 		return nil, err
 	}
+	all = maps.Clone(all)
+	if all == nil {
+		all = map[string]authConfig{}
+	}
+	if registry, user, password := j.ownCredentials(); registry != "" {
+		all[registry] = authConfig{Username: user, Password: password, ServerAddress: registry}
+	}
 	if hub, ok := all["docker.io"]; ok {
-		all = maps.Clone(all)
 		all["https://index.docker.io/v1/"] = hub
 	}
 	return all, nil

@@ -36,12 +36,17 @@ func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (im
 	defer source.close()
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q\n", b.Dockerfile)
+	if registry, user, password := j.ownCredentials(); registry != "" {
+		// What others could not pull, they do not get built either.
+		fmt.Fprintf(sum, "%q %q %q\n", registry, user, password)
+	}
 	if err := source.write(sum); err != nil {
 		return image.InspectResponse{}, fmt.Errorf("read the action's folder: %w", err)
 	}
 	tag := actionRepository + ":" + hex.EncodeToString(sum.Sum(nil))[:40]
 	found, err := p.engine.ImageInspect(ctx, tag)
 	if err == nil {
+		p.touch(ctx, tag)
 		return found.InspectResponse, nil
 	}
 	if !errdefs.IsNotFound(err) {
@@ -62,7 +67,7 @@ func (j *job) buildNow(ctx context.Context, dockerfile string, source buildConte
 	if err != nil {
 		return err
 	}
-	auths, err := p.authConfigs()
+	auths, err := j.authConfigs()
 	if err != nil {
 		return err
 	}
@@ -82,7 +87,7 @@ func (j *job) buildNow(ctx context.Context, dockerfile string, source buildConte
 		Tags: []string{tag}, Dockerfile: dockerfile, Remove: true, ForceRemove: true, PullParent: p.options.Pull == PullAlways,
 		Memory: limits.Memory, MemorySwap: limits.MemorySwap, CPUShares: limits.CPUShares, CPUSetCPUs: limits.CpusetCpus,
 		Ulimits: limits.Ulimits, AuthConfigs: auths,
-		Labels: map[string]string{labelPrefix + "action": "true"},
+		Labels: map[string]string{actionLabel: "true"},
 	}
 	if limits.NanoCPUs > 0 {
 		options.CPUPeriod, options.CPUQuota = defaultPeriod, limits.NanoCPUs*defaultPeriod/1e9

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -242,14 +243,15 @@ auth: {htpasswd: {realm: test, path: %s/htpasswd}}
 	return ""
 }
 
-func TestPull(t *testing.T) {
-	l := engine(t)
-	address := hub(t, l)
-	name := address + "/octo/private:1"
+// private pushes busybox to a registry that wants a password, and returns its name
+// there and what takes it away from the engine.
+func private(t *testing.T, l *laboratory, address string) (name string, forget func()) {
+	t.Helper()
+	name = address + "/octo/private:1"
 	if _, err := l.engine.ImageTag(t.Context(), client.ImageTagOptions{Source: busybox, Target: name}); err != nil {
 		t.Fatal(err)
 	}
-	forget := func() {
+	forget = func() {
 		_, _ = l.engine.ImageRemove(context.Background(), name, client.ImageRemoveOptions{Force: true})
 	}
 	t.Cleanup(forget)
@@ -261,6 +263,13 @@ func TestPull(t *testing.T) {
 	if err := pushed.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return name, forget
+}
+
+func TestPull(t *testing.T) {
+	l := engine(t)
+	address := hub(t, l)
+	name, forget := private(t, l, address)
 	config := filepath.Join(t.TempDir(), "config.json")
 	auth := fmt.Sprintf(`{"auths": {"http://%s/v2/": {"auth": %q}}}`, address, base64.StdEncoding.EncodeToString([]byte("octo:let me in")))
 	if err := os.WriteFile(config, []byte(auth), 0o600); err != nil {
@@ -322,8 +331,58 @@ func TestPull(t *testing.T) {
 		if err != nil || len(found.RepoDigests) == 0 {
 			t.Fatalf("%v, %v", found.RepoDigests, err)
 		}
+		// What is here by its digest needs no registry, unless rights are to be asked.
+		spec = newSpec()
+		spec.Image = found.RepoDigests[0]
+		var log lines
+		spec.Log = log.log
+		same(t, "by digest", sh(t, open(t, l.provider(t, container.Options{Pull: container.PullMissing}), spec), "echo fine"), "fine")
+		if strings.Contains(log.String(), "Pull") {
+			t.Errorf("an image that is here is pulled: %s", log.String())
+		}
 		spec = newSpec()
 		spec.Image = found.RepoDigests[0]
 		contains(t, "error", refused(t, l.provider(t, container.Options{Pull: container.PullAlways}), spec), "cannot be pulled")
 	})
+}
+
+// TestBuildFromPrivate: a Dockerfile is made FROM what the job's own credentials open,
+// and who has others, or none, does not get what was built with them.
+func TestBuildFromPrivate(t *testing.T) {
+	l := engine(t)
+	name, forget := private(t, l, hub(t, l))
+	build := sandbox.ImageSource{Build: &sandbox.Build{Dockerfile: "Dockerfile", Context: fstest.MapFS{
+		"Dockerfile": {Data: []byte("FROM " + name + "\nRUN echo " + fmt.Sprint(counter.Add(1)) + " > /it\n")}}}}
+	p := l.provider(t, container.Options{Pull: container.PullMissing})
+	box := func(user, password string) sandbox.ContainerRunner {
+		spec := newSpec()
+		spec.Container = &sandbox.Container{Image: name, Username: user, Password: password}
+		return open(t, p, spec).(sandbox.ContainerRunner)
+	}
+	forget()
+	mine := box("octo", "let me in")
+	forget()
+	built, err := mine.PrepareImage(t.Context(), build, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = l.engine.ImageRemove(context.Background(), built, client.ImageRemoveOptions{Force: true})
+	})
+	before, err := l.engine.ImageInspect(t.Context(), built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := mine.PrepareImage(t.Context(), build, func(string) {}); err != nil || again != built {
+		t.Errorf("built again: %s, %v", again, err)
+	}
+	after, err := l.engine.ImageInspect(t.Context(), built)
+	if err != nil || !after.Metadata.LastTagTime.After(before.Metadata.LastTagTime) {
+		t.Errorf("that it is used is not noted: %v, %v, %v", before.Metadata.LastTagTime, after.Metadata.LastTagTime, err)
+	}
+	others := box("", "")
+	forget()
+	if got, err := others.PrepareImage(t.Context(), build, func(string) {}); err == nil {
+		t.Errorf("a job without credentials gets %s", got)
+	}
 }

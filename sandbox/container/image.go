@@ -12,13 +12,10 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/image"
-	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"otelrunner/otel/observe"
@@ -101,13 +98,13 @@ func (p *Provider) pull(ctx context.Context, ref reference.Named, w imageWish, l
 	}
 	start := time.Now()
 	log("Pulling image " + w.name)
+	progress := newPullProgress(w.name, log)
+	defer progress.end(ctx)
 	stream, err := p.engine.ImagePull(ctx, ref.String(), options)
 	if err != nil {
 		return p.pullError(ctx, ref, w, err)
 	}
 	defer func() { _ = stream.Close() }()
-	progress := newPullProgress(w.name, log, time.Now)
-	defer func() { progress.spans(ctx) }()
 	for m, err := range stream.JSONMessages(ctx) {
 		if err == nil && m.Error != nil {
 			err = m.Error
@@ -216,73 +213,6 @@ func registryKey(address string) string {
 		return "docker.io"
 	}
 	return host
-}
-
-// pullEvery is how often a long pull gives a sign of life.
-const pullEvery = 5 * time.Second
-
-// A pullProgress sums up what an engine tells of a pull.
-type pullProgress struct {
-	name   string
-	log    func(string)
-	now    func() time.Time
-	last   time.Time
-	layers map[string]*layer
-}
-
-type layer struct {
-	current, total int64
-	done           bool
-	began, ended   time.Time
-}
-
-// spans tells how long each layer took that was not there yet.
-func (p *pullProgress) spans(ctx context.Context) {
-	for id, l := range p.layers {
-		if l.done && l.ended.After(l.began) {
-			observe.Since(ctx, "layer "+id, l.began, l.ended, attribute.Int64("otelrunner.layer.bytes", l.total))
-		}
-	}
-}
-
-func newPullProgress(name string, log func(string), now func() time.Time) *pullProgress {
-	return &pullProgress{name: name, log: log, now: now, last: now(), layers: map[string]*layer{}}
-}
-
-func (p *pullProgress) message(m jsonstream.Message) {
-	if m.ID == "" || strings.HasPrefix(m.Status, "Pulling from") {
-		return
-	}
-	l := p.layers[m.ID]
-	if l == nil {
-		l = &layer{began: p.now()}
-		p.layers[m.ID] = l
-	}
-	switch m.Status {
-	case "Downloading":
-		if m.Progress != nil {
-			l.current, l.total = m.Progress.Current, m.Progress.Total
-		}
-	case "Pull complete", "Already exists":
-		if !l.done { // it may be said again
-			l.ended = p.now()
-		}
-		l.current, l.done = l.total, true
-	}
-	if p.now().Sub(p.last) < pullEvery {
-		return
-	}
-	p.last = p.now()
-	var done int
-	var current, total int64
-	for _, l := range p.layers {
-		current, total = current+l.current, total+l.total
-		if l.done {
-			done++
-		}
-	}
-	p.log(fmt.Sprintf("Pulling image %s: %d of %d layers, %s of %s", p.name, done, len(p.layers),
-		units.HumanSize(float64(current)), units.HumanSize(float64(total))))
 }
 
 // errNoImage is for a job that names none.

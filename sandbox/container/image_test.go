@@ -2,6 +2,7 @@ package container
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/moby/moby/api/types/jsonstream"
@@ -10,38 +11,43 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-func TestPullProgress(t *testing.T) {
-	now := time.Unix(0, 0)
+func TestPullProgress(t *testing.T) { synctest.Test(t, testPullProgress) }
+
+func testPullProgress(t *testing.T) {
 	var said []string
-	p := newPullProgress("img:1", func(line string) { said = append(said, line) }, func() time.Time { return now })
+	p := newPullProgress("img:1", func(line string) { said = append(said, line) })
 	at := func(after time.Duration, m jsonstream.Message) {
-		now = now.Add(after)
+		time.Sleep(after)
 		p.message(m)
+		synctest.Wait()
 	}
 	at(0, jsonstream.Message{ID: "1", Status: "Pulling from library/img"})
-	at(0, jsonstream.Message{ID: "a", Status: "Already exists"})
-	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 1_000_000, Total: 4_000_000}})
-	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 2_000_000, Total: 4_000_000}})
+	at(4*time.Second, jsonstream.Message{Status: "nothing of a layer"})
 	equal(t, "within the first seconds", said, nil)
-	at(3*time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 3_000_000, Total: 4_000_000}})
-	at(time.Second, jsonstream.Message{ID: "b", Status: "Pull complete"})
-	at(5*time.Second, jsonstream.Message{Status: "Digest: sha256:…"})
-	at(0, jsonstream.Message{ID: "b", Status: "Pull complete"})
+	at(2*time.Second, jsonstream.Message{ID: "a", Status: "Already exists"})
+	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 2_000_000, Total: 4_000_000}})
+	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 3_000_000, Total: 4_000_000}})
+	at(15*time.Second, jsonstream.Message{ID: "b", Status: "Pull complete"})
+	at(time.Second, jsonstream.Message{Status: "Digest: sha256:…"})
+	at(2*time.Second, jsonstream.Message{ID: "b", Status: "Pull complete"})
 	equal(t, "lines", said, []string{
+		"Pulling image img:1: waiting for the registry for 1s",
 		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB",
+		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB; nothing new for 7s",
+		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB; nothing new for 12s",
 		"Pulling image img:1: 2 of 2 layers, 4MB of 4MB",
 	})
 
 	rec := tracetest.NewSpanRecorder()
 	ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec)).Tracer("").Start(t.Context(), "pull image")
-	p.spans(ctx)
+	p.end(ctx)
 	span.End()
 	ended := rec.Ended()
 	if len(ended) != 2 { // the one that was there took no time
 		t.Fatalf("%d spans, want one of the layer that was pulled, and the pull's", len(ended))
 	}
 	layer := ended[0]
-	if layer.Name() != "layer b" || layer.Parent().SpanID() != span.SpanContext().SpanID() || layer.EndTime().Sub(layer.StartTime()) != 5*time.Second ||
+	if layer.Name() != "layer b" || layer.Parent().SpanID() != span.SpanContext().SpanID() || layer.EndTime().Sub(layer.StartTime()) != 16*time.Second ||
 		len(layer.Attributes()) != 1 || layer.Attributes()[0] != attribute.Int64("otelrunner.layer.bytes", 4_000_000) {
 		t.Errorf("%s took %v, with %v", layer.Name(), layer.EndTime().Sub(layer.StartTime()), layer.Attributes())
 	}

@@ -64,6 +64,7 @@ func (p *Provider) Sweep(ctx context.Context) (int, error) {
 	}
 	s.wg.Wait()
 	p.sweepHelpers(ctx)
+	p.pruneImages(ctx)
 	if len(s.errs) > 0 {
 		return s.count, &LeftoverError{errors.Join(s.errs...)}
 	}
