@@ -1,12 +1,15 @@
 package runner
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"otelrunner/runner/action/actiontest"
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
 	"otelrunner/sandbox/wasm"
@@ -36,6 +39,9 @@ type moduleCase struct {
 
 func moduleCases(t *testing.T) []moduleCase {
 	module := theProbe(t)
+	registry := actiontest.NewRegistry()
+	t.Cleanup(registry.Close)
+	digest := registry.Push("1.2", []byte(module), nil)
 	const workflow = `
 on: push
 jobs:
@@ -94,6 +100,19 @@ runs:
 			Result: "success", Steps: []string{"success", "success"}, Outputs: map[string]string{"o": "1"},
 			Log: []string{"probe m.wasm in demo", "INPUT_COLOR is blue", "argument <a  b>", "here holds text", "LATER is on"},
 		}}},
+		{Case: jobtest.Case{Name: "an artifact of a registry", Workflow: workflow + fmt.Sprintf(`
+      - uses: wasm://%[1]s/tools/lint:1.2
+        with: {args: "write:made=by-tag env:INPUT_COLOR", color: red}
+      - uses: wasm://%[1]s/tools/lint:1.2@%[2]s
+        id: a
+        with: {args: "read:made append:GITHUB_OUTPUT=o=2"}
+`, registry.Host(), digest), Want: jobtest.Want{
+			Result: "success", Steps: []string{"success", "success"}, Outputs: map[string]string{"o": "2"},
+			Log: []string{"INPUT_COLOR is red", "made holds by-tag"},
+		}}},
+		{Case: jobtest.Case{Name: "an artifact of another digest", Workflow: workflow + fmt.Sprintf(`
+      - uses: wasm://%s/tools/lint:1.2@sha256:%s
+`, registry.Host(), strings.Repeat("0", 64)), Want: jobtest.Want{Result: "failure", Steps: []string{"skipped"}, Log: []string{"~tools/lint"}}}},
 		{Case: jobtest.Case{Name: "failure and post", Files: files, Workflow: workflow + `
       - uses: ./act
         with: {other thing: "1"}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"otelrunner/runner/action/actiontest"
 	"otelrunner/runner/action/wasmmodule"
 )
 
@@ -66,39 +67,39 @@ func TestParse(t *testing.T) {
 
 func TestArtifact(t *testing.T) {
 	r := newRegistry(t)
-	pin := r.push("1", module, nil)
+	pin := r.Push("1", module, nil)
 	dir := t.TempDir()
 	f := newFetcher(t, dir, nil)
-	tagged, pinned := "wasm://"+r.host()+"/tools/lint:1", "wasm://"+r.host()+"/tools/lint:1@"+pin
+	tagged, pinned := "wasm://"+r.Host()+"/tools/lint:1", "wasm://"+r.Host()+"/tools/lint:1@"+pin
 
 	m, err := fetch(t, f, tagged)
 	if err != nil {
 		t.Fatal(err)
 	}
 	data, err := m.Read()
-	if err != nil || !bytes.Equal(data, module) || m.Cached || m.Digest != digest(module) || m.Manifest != pin {
+	if err != nil || !bytes.Equal(data, module) || m.Cached || m.Digest != actiontest.Digest(module) || m.Manifest != pin {
 		t.Errorf("%q, %v, %+v", data, err, m)
 	}
 	if line := m.String(); !strings.Contains(line, "fetched in") || !strings.Contains(line, "to pin it: @"+pin) {
 		t.Errorf("log line %q", line)
 	}
-	r.asked()
+	r.Asked()
 	if m, err = fetch(t, f, pinned); err != nil || !m.Cached {
 		t.Errorf("pinned, cached: %+v, %v", m, err)
 	}
-	if asked := r.asked(); asked != "" {
+	if asked := r.Asked(); asked != "" {
 		t.Errorf("a pinned module that is cached asks the registry: %s", asked)
 	}
 	if m, err = fetch(t, f, tagged); err != nil || !m.Cached {
 		t.Errorf("tag, cached: %+v, %v", m, err)
 	}
-	if asked := r.asked(); strings.Contains(asked, "blobs") || !strings.Contains(asked, "manifests/1") {
+	if asked := r.Asked(); strings.Contains(asked, "blobs") || !strings.Contains(asked, "manifests/1") {
 		t.Errorf("a tag whose module is cached asks %q", asked)
 	}
 	// The tag moves: what is cached is not taken for it.
 	other := append([]byte(nil), append(module, 'x')...)
-	r.push("1", other, nil)
-	if m, err = fetch(t, f, tagged); err != nil || m.Digest != digest(other) {
+	r.Push("1", other, nil)
+	if m, err = fetch(t, f, tagged); err != nil || m.Digest != actiontest.Digest(other) {
 		t.Errorf("moved tag: %+v, %v", m, err)
 	}
 	// Without a server, what is pinned runs, and a tag does not.
@@ -116,7 +117,7 @@ func TestArtifactRefused(t *testing.T) {
 		name   string
 		module []byte
 		change func(m map[string]any)
-		server func(r *registry)
+		server func(r *actiontest.Registry)
 		uses   string // after the repository
 		want   string
 	}{
@@ -134,11 +135,11 @@ func TestArtifactRefused(t *testing.T) {
 			delete(m, "layers")
 			delete(m, "config")
 		}, want: "list of artifacts"},
-		{name: "other bytes", server: func(r *registry) { r.corrupt = true }, want: "nothing of it was used"},
+		{name: "other bytes", server: func(r *actiontest.Registry) { r.Corrupt = true }, want: "nothing of it was used"},
 		{name: "another size", change: func(m map[string]any) {
 			m["layers"].([]any)[0].(map[string]any)["size"] = 3
 		}, want: ""},
-		{name: "a false digest", server: func(r *registry) { r.announced = "sha256:" + strings.Repeat("0", 64) }, want: ""},
+		{name: "a false digest", server: func(r *actiontest.Registry) { r.Announced = "sha256:" + strings.Repeat("0", 64) }, want: ""},
 		{name: "too large", module: make([]byte, 5000), want: "more than the 4096 bytes"},
 		{name: "too large, and lies", module: make([]byte, 5000), change: func(m map[string]any) {
 			m["layers"].([]any)[0].(map[string]any)["size"] = 100
@@ -149,7 +150,7 @@ func TestArtifactRefused(t *testing.T) {
 		{name: "a path for a digest", change: func(m map[string]any) {
 			m["layers"].([]any)[0].(map[string]any)["digest"] = "sha256:../../../../x"
 		}, want: "only SHA-256"},
-		{name: "private", server: func(r *registry) { r.user = "u" }, want: "does not let the runner read it"},
+		{name: "private", server: func(r *actiontest.Registry) { r.User = "u" }, want: "does not let the runner read it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +158,7 @@ func TestArtifactRefused(t *testing.T) {
 			if c.module == nil {
 				c.module = module
 			}
-			r.push("1", c.module, c.change)
+			r.Push("1", c.module, c.change)
 			if c.server != nil {
 				c.server(r)
 			}
@@ -166,11 +167,11 @@ func TestArtifactRefused(t *testing.T) {
 			}
 			dir := t.TempDir()
 			f := newFetcher(t, dir, func(o *wasmmodule.Options) { o.MaxModule = 4096 })
-			m, err := fetch(t, f, "wasm://"+r.host()+"/tools/lint"+c.uses)
+			m, err := fetch(t, f, "wasm://"+r.Host()+"/tools/lint"+c.uses)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%+v, %v, want %q", m, err, c.want)
 			}
-			if _, err := os.Stat(filepath.Join(dir, "sha256", strings.TrimPrefix(digest(c.module), "sha256:"))); err == nil {
+			if _, err := os.Stat(filepath.Join(dir, "sha256", strings.TrimPrefix(actiontest.Digest(c.module), "sha256:"))); err == nil {
 				t.Error("the module is in the cache")
 			}
 			left, _ := filepath.Glob(filepath.Join(dir, "sha256", ".new-*"))
@@ -183,27 +184,27 @@ func TestArtifactRefused(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	r := newRegistry(t)
-	r.user, r.password = "me", "pass"
-	r.push("1", module, nil)
+	r.User, r.Password = "me", "pass"
+	r.Push("1", module, nil)
 	f := newFetcher(t, t.TempDir(), func(o *wasmmodule.Options) {
 		o.Credentials = func(_ context.Context, host string) (string, string, error) {
-			if host != r.host() {
+			if host != r.Host() {
 				return "", "", nil
 			}
 			return "me", "pass", nil
 		}
 	})
-	if _, err := fetch(t, f, "wasm://"+r.host()+"/tools/lint:1"); err != nil {
+	if _, err := fetch(t, f, "wasm://"+r.Host()+"/tools/lint:1"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestTampered(t *testing.T) {
 	r := newRegistry(t)
-	pin := r.push("1", module, nil)
+	pin := r.Push("1", module, nil)
 	dir := t.TempDir()
 	f := newFetcher(t, dir, nil)
-	uses := "wasm://" + r.host() + "/tools/lint@" + pin
+	uses := "wasm://" + r.Host() + "/tools/lint@" + pin
 	m, err := fetch(t, f, uses)
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +248,7 @@ func TestFile(t *testing.T) {
 		o.MaxModule = 100
 	})
 	base := "wasm+" + server.URL
-	hash := "#sha256=" + strings.TrimPrefix(digest(module), "sha256:")
+	hash := "#sha256=" + strings.TrimPrefix(actiontest.Digest(module), "sha256:")
 	for _, c := range []struct{ uses, want string }{
 		{base + "/none" + hash, "404"},
 		{base + "/tool.wasm#sha256=" + strings.Repeat("0", 64), "nothing of it was used"},
@@ -307,9 +308,9 @@ func TestCollect(t *testing.T) {
 	for i := range 10 {
 		m := append(bytes.Repeat([]byte{byte(i)}, 3000), module...)
 		tag := string(rune('a' + i))
-		r.push(tag, m, nil)
+		r.Push(tag, m, nil)
 		var err error
-		if last, err = fetch(t, f, "wasm://"+r.host()+"/tools/lint:"+tag); err != nil {
+		if last, err = fetch(t, f, "wasm://"+r.Host()+"/tools/lint:"+tag); err != nil {
 			t.Fatal(err)
 		}
 		old := time.Now().Add(time.Duration(i-100) * time.Minute)
