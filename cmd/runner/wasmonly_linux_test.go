@@ -36,15 +36,6 @@ func wasmRig(t *testing.T) *rig {
 	return r
 }
 
-// startWith runs the program under another one.
-func (r *rig) startWith(under []string, args ...string) *process {
-	r.t.Helper()
-	self := binary
-	defer func() { binary = self }()
-	binary = under[0]
-	return r.start(append(append(under[1:len(under):len(under)], self), args...)...)
-}
-
 const wasmStep = "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - run: echo \"in $RUNNER_OS\" | tr a-z A-Z; cat /etc/passwd || true\n"
 
 // TestWasmOnly runs jobs of all kinds on a runner of the mode, under a tracer: what
