@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type fake struct {
 	openErr error
 	opening func(ctx context.Context) error // how long Open takes; nil is no time
 	close   error
+	kind    sandbox.Kind // "" is Docker
 
 	mu     sync.Mutex
 	spec   sandbox.Spec
@@ -49,7 +51,7 @@ func (f *fake) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, er
 
 func (f *fake) Info() sandbox.Info {
 	return sandbox.Info{
-		Kind: sandbox.Docker, OS: "windows", Arch: "arm64", Workspace: `C:\w\demo`, Temp: `C:\t`, ToolCache: `C:\tools`,
+		Kind: cmp.Or(f.kind, sandbox.Docker), OS: "windows", Arch: "arm64", Workspace: `C:\w\demo`, Temp: `C:\t`, ToolCache: `C:\tools`,
 		JobContainer: sandbox.ContainerInfo{ID: "c1", Network: "n1"},
 		ServiceInfo:  map[string]sandbox.ContainerInfo{"redis": {ID: "s1", Network: "n1", Ports: map[string]string{"6379": "32768"}}},
 	}

@@ -74,7 +74,7 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
 	propagate(l.soft, c.Env)
-	if j.info.Kind == sandbox.Host {
+	if offersEndpoint(j.info.Kind) {
 		offerEndpoint(l.soft, c.Env)
 	}
 	res, err := j.start(l.soft, &p, &c)

@@ -220,6 +220,11 @@ func propagate(ctx context.Context, env map[string]string) {
 	}
 }
 
+// offersEndpoint reports whether the programs of a sandbox reach this machine's
+// loopback, where a job's OTLP endpoint is: those of containers have one of their
+// own, those in WASM have no network.
+func offersEndpoint(kind sandbox.Kind) bool { return kind == sandbox.Host }
+
 // offerEndpoint tells a program where its telemetry may go, unless the workflow says
 // so itself. The protocol belongs to it: exporters differ in their default.
 func offerEndpoint(ctx context.Context, env map[string]string) {
