@@ -23,9 +23,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// liveFamilies are the families of a /metrics on which everything has happened
-// once, with those that only OTLP carries.
-func liveFamilies(t *testing.T) map[string]bool {
+// liveMetrics is a /metrics on which everything has happened once, with the families
+// that only OTLP carries.
+func liveMetrics(t *testing.T) string {
 	t.Helper()
 	for _, v := range []string{"OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_METRICS_EXPORTER"} {
 		t.Setenv(v, "")
@@ -73,8 +73,14 @@ func liveFamilies(t *testing.T) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(body)
+}
+
+// liveFamilies are the names that a scraper sees there.
+func liveFamilies(t *testing.T) map[string]bool {
+	t.Helper()
 	families := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(string(body), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(liveMetrics(t), -1) {
 		families[m[1]] = true
 		if m[2] == "histogram" {
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
