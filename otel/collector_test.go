@@ -17,6 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"otelrunner/otel/oteltest"
 )
@@ -104,6 +108,8 @@ func passSignals(t *testing.T, binary string) {
 		t.Fatal(err)
 	}
 
+	file := postTraceFile(t, "http://"+httpAddr)
+
 	var shown map[string]family
 	eventually(t, "the collector shows the metrics", func() error {
 		resp, err := http.Get("http://" + promAddr + "/metrics")
@@ -144,9 +150,48 @@ func passSignals(t *testing.T, binary string) {
 	if bytes.Contains(output.Bytes(), []byte("deprecated")) {
 		t.Errorf("the configuration has what will be gone:\n%s", output.String())
 	}
-	if len(backend.spans) != 1 || len(backend.logs) != 1 {
-		t.Errorf("%d spans and %d log records reach the backend, want one each\n%s", len(backend.spans), len(backend.logs), output.String())
+	if len(backend.spans) != 2 || len(backend.logs) != 1 {
+		t.Errorf("%d spans and %d log records reach the backend, want those of a runner and of a file, and one\n%s", len(backend.spans), len(backend.logs), output.String())
 	}
+	found := false
+	for _, r := range backend.spans {
+		for _, s := range r.GetScopeSpans() {
+			for _, span := range s.GetSpans() {
+				found = found || trace.SpanID(span.GetSpanId()) == file.SpanID() && trace.TraceID(span.GetTraceId()) == file.TraceID() &&
+					span.GetKind() == tracepb.Span_SPAN_KIND_SERVER && span.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR
+			}
+		}
+	}
+	if !found {
+		t.Error("the span of the file has not arrived as it was")
+	}
+}
+
+// postTraceFile has the collector read what --trace-out writes.
+func postTraceFile(t *testing.T, url string) trace.SpanContext {
+	t.Helper()
+	keeper := NewKeeper(10)
+	p, err := NewProviders(t.Context(), ProvidersOptions{Spans: keeper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := p.Tracer().Start(t.Context(), "of a file", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.StringSlice("list", []string{"a"}), attribute.Int("n", 1)))
+	span.SetStatus(codes.Error, "why")
+	span.End()
+	spans, _ := keeper.Spans()
+	var file bytes.Buffer
+	if err := WriteTraces(&file, spans); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(url+"/v1/traces", "application/json", &file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the collector answers a trace file with %s %s (%v)", resp.Status, body, err)
+	}
+	return span.SpanContext()
 }
 
 // withoutLabels drops what a collector adds to each series.
