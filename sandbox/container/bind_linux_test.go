@@ -109,7 +109,7 @@ func (n *nonRoot) folders() (names []string) {
 // machine is removed with the job, by a runner that could not remove it itself.
 func TestBindOfAnotherUser(t *testing.T) {
 	n := newNonRoot(t)
-	_, until := n.start(victim + "_SLEEP=0")
+	_, until := n.start(victim+"_SLEEP=0", victim+"_MARK=1")
 	until("open")
 	if len(n.folders()) != 1 {
 		t.Fatalf("the workspaces are %v", n.folders())
@@ -127,14 +127,14 @@ func TestBindOfAKilledRunner(t *testing.T) {
 	if err := os.Mkdir(others, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd, until := n.start(victim + "_SLEEP=60")
+	cmd, until := n.start(victim+"_SLEEP=60", victim+"_MARK=1")
 	until("running")
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	if len(n.folders()) != 2 {
 		t.Fatalf("the workspaces are %v", n.folders())
 	}
-	_, until = n.start(victim + "_SWEEP=1")
+	_, until = n.start(victim + "_DOES=sweep")
 	swept := until("swept")
 	if !strings.HasSuffix(swept, "<nil>") {
 		t.Error(swept)

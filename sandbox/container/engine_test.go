@@ -262,3 +262,26 @@ func within(t *testing.T, l *laboratory, id, file string) {
 		t.Fatal(err)
 	}
 }
+
+// writeSignal is closed by the first Write.
+type writeSignal struct{ c chan struct{} }
+
+func newSignal() *writeSignal { return &writeSignal{make(chan struct{})} }
+
+func (s *writeSignal) Write(p []byte) (int, error) {
+	select {
+	case <-s.c:
+	default:
+		close(s.c)
+	}
+	return len(p), nil
+}
+
+func (s *writeSignal) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.c:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was written")
+	}
+}

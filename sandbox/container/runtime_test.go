@@ -2,6 +2,7 @@ package container_test
 
 import (
 	"bytes"
+	"context"
 	"path"
 	"strings"
 	"testing"
@@ -29,6 +30,23 @@ func TestRuntime(t *testing.T) {
 			same(t, "runtime", got.Container.HostConfig.Runtime, "runc")
 		}
 		contains(t, "details", strings.Join(s.Info().Details, "\n"), "Runtime: runc")
+		up := newSignal()
+		ended := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			_, err := s.(sandbox.ContainerRunner).RunContainer(ctx, &sandbox.ContainerCommand{Image: busybox,
+				Entrypoint: []string{"sh", "-c", "echo up; sleep 60"}, Command: sandbox.Command{Stdout: up}})
+			ended <- err
+		}()
+		up.wait(t)
+		got, err := l.engine.ContainerInspect(t.Context(), "otelrunner-"+spec.ID+".action-1", client.ContainerInspectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "runtime of an action's container", got.Container.HostConfig.Runtime, "runc")
+		cancel()
+		<-ended // cancelled
 	})
 	t.Run("one that there is not", func(t *testing.T) {
 		p := l.provider(t, container.Options{Runtime: "runsc-that-is-not-there"})

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"otelrunner/sandbox"
@@ -16,7 +19,7 @@ import (
 
 // victim in the environment makes this test program a runner that is to be killed:
 // it opens a job with a service and says what it does. With _BIND in the environment
-// the workspace is a folder below that one; with _SWEEP the runner only sweeps.
+// the workspace is a folder below that one; _DOES is what it does instead of running a step.
 const victim = "OTELRUNNER_TEST_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -38,30 +41,54 @@ func die(runner string) {
 	if err != nil {
 		panic(err)
 	}
-	bind := os.Getenv(victim + "_BIND")
-	p, err := container.New(container.Options{Runner: runner, Pull: container.PullNever, HelperArgs: []string{"__helper"},
-		Helper: func(string) ([]byte, error) { return helper, nil }, BindWorkdir: bind != "", WorkdirParent: bind})
+	bind, does := os.Getenv(victim+"_BIND"), os.Getenv(victim+"_DOES")
+	o := container.Options{Runner: runner, Pull: container.PullNever, HelperArgs: []string{"__helper"},
+		Helper: func(string) ([]byte, error) { return helper, nil }, BindWorkdir: bind != "", WorkdirParent: bind}
+	switch does {
+	case "standby":
+		o.Standby = 1
+	case "pull":
+		o.Pull = container.PullAlways
+	}
+	p, err := container.New(o)
 	if err != nil {
 		panic(err)
 	}
-	if os.Getenv(victim+"_SWEEP") != "" {
+	spec := newSpec()
+	spec.Log = func(line string) { fmt.Println("log", line) }
+	spec.Services = []sandbox.Service{{Name: "db", Container: sandbox.Container{Image: busybox, Options: "--entrypoint /bin/cat"}}}
+	switch does {
+	case "sweep":
 		n, err := p.Sweep(context.Background())
 		fmt.Println("swept", n, err)
 		return
+	case "standby":
+		p.Warm(busybox)
+		for p.Warmed(busybox) == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+		fmt.Println("ready")
+		time.Sleep(time.Hour)
+	case "pull":
+		spec.Services[0].Image = os.Getenv(victim + "_IMAGE")
 	}
-	spec := newSpec()
-	spec.Services = []sandbox.Service{{Name: "db", Container: sandbox.Container{Image: busybox, Options: "--entrypoint /bin/cat"}}}
 	fmt.Println("opening")
 	s, err := p.Open(context.Background(), spec)
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println("open")
-	go func() {
-		time.Sleep(300 * time.Millisecond)
-		fmt.Println("running")
-	}()
-	_, _ = s.Run(context.Background(), &sandbox.Command{Args: []string{"sh", "-c", "mkdir -p deep/er; touch deep/er/file; chmod 0 deep; (setsid sleep 3600 &); sleep " + os.Getenv(victim+"_SLEEP")}})
+	mark := "(setsid sleep " + os.Getenv(victim+"_MARK") + " &); "
+	switch runner := s.(sandbox.ContainerRunner); does {
+	case "action":
+		_, _ = runner.RunContainer(context.Background(), &sandbox.ContainerCommand{Image: busybox,
+			Entrypoint: []string{"sh", "-c", mark + "echo acting; sleep 60"}, Command: sandbox.Command{Stdout: os.Stdout}})
+	case "build":
+		_, _ = runner.PrepareImage(context.Background(), sandbox.ImageSource{Build: &sandbox.Build{Dockerfile: "Dockerfile", Context: fstest.MapFS{
+			"Dockerfile": {Data: []byte("FROM " + busybox + "\nRUN echo building; exec sleep " + os.Getenv(victim+"_MARK") + "\n")}}}}, func(line string) { fmt.Println(line) })
+	}
+	_, _ = s.Run(context.Background(), &sandbox.Command{Stdout: os.Stdout, Args: []string{"sh", "-c",
+		"mkdir -p deep/er; touch deep/er/file; chmod 0 deep; " + mark + "echo running; sleep " + os.Getenv(victim+"_SLEEP")}})
 	fmt.Println("closing")
 	_ = s.(sandbox.Retirer).Retire(context.Background()) // as `runner serve` does before the final report
 	fmt.Println("closed", s.Close(context.Background()))
@@ -77,21 +104,25 @@ func TestKilledRunner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.provider(t, container.Options{}) // the volume is there
-	for _, phase := range []struct {
-		after string
-		wait  time.Duration
+	image := slowRegistry(t) + "/slow:1"
+	for i, phase := range []struct {
+		does, after string
+		wait        time.Duration
 	}{
-		{"opening", 0}, {"opening", 50 * time.Millisecond}, {"opening", 150 * time.Millisecond}, {"opening", 400 * time.Millisecond},
-		{"open", 0}, {"running", 0}, {"closing", 0}, {"closing", 60 * time.Millisecond},
+		{"", "opening", 0}, {"", "opening", 50 * time.Millisecond}, {"", "opening", 150 * time.Millisecond}, {"", "opening", 400 * time.Millisecond},
+		{"", "open", 0}, {"", "running", 0}, {"", "closing", 0}, {"", "closing", 60 * time.Millisecond},
+		{"pull", "log Pulling image " + image, 100 * time.Millisecond}, {"action", "acting", 0}, {"build", "building", 0}, {"standby", "ready", 0},
 	} {
-		t.Run(fmt.Sprintf("%s %v", phase.after, phase.wait), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %s %v", phase.does, strings.Fields(phase.after)[0], phase.wait), func(t *testing.T) {
 			runner := fmt.Sprintf("victim-%d-%d", os.Getpid(), counter.Add(1))
 			cmd := exec.Command(os.Args[0])
-			sleep := "60"
+			sleep, mark := "60", strconv.Itoa(10_000_000+100*os.Getpid()+i) // that nothing else on the machine has
 			if phase.after == "closing" {
 				sleep = "0"
 			}
-			cmd.Env = append(os.Environ(), victim+"="+runner, victim+"_HELPER="+helper, victim+"_SLEEP="+sleep)
+			cmd.Env = append(os.Environ(), victim+"="+runner, victim+"_HELPER="+helper, victim+"_SLEEP="+sleep, victim+"_MARK="+mark,
+				victim+"_DOES="+phase.does, victim+"_IMAGE="+image)
+			cmd.Stderr = t.Output()
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -99,29 +130,57 @@ func TestKilledRunner(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			lines := bufio.NewScanner(out)
-			for lines.Scan() && lines.Text() != phase.after {
+			lines, there := bufio.NewScanner(out), false
+			for !there && lines.Scan() {
+				there = lines.Text() == phase.after
 			}
 			time.Sleep(phase.wait)
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
+			if !there {
+				t.Fatalf("the runner has never said %q", phase.after)
+			}
 			// The engine may still be obeying the last request.
 			p := l.provider(t, container.Options{Runner: runner})
 			for clean, looks := 0, 0; clean < 15 && looks < 300; looks++ {
 				if _, err := p.Sweep(t.Context()); err != nil {
 					t.Log(err)
 				}
-				if clean++; len(l.things(t, "otelrunner.runner="+runner)) > 0 {
+				out, _ := exec.Command("ps", "-eo", "args").Output()
+				if clean++; len(l.things(t, "otelrunner.runner="+runner)) > 0 || strings.Contains(string(out), "sleep "+mark) {
 					clean = 0
+				}
+				if looks == 299 {
+					t.Errorf("something is left, or a process lives on:\n%s", out)
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
-			out2, _ := exec.Command("ps", "-eo", "args").Output()
-			if strings.Contains(string(out2), "sleep 3600") {
-				t.Error("a process of the job lives on")
-			}
 		})
 	}
+}
+
+// slowRegistry takes connections and says nothing. It returns its address.
+func slowRegistry(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		var held []net.Conn
+		for {
+			c, err := l.Accept()
+			if err != nil { // the test's end
+				for _, c := range held {
+					_ = c.Close()
+				}
+				return
+			}
+			held = append(held, c)
+		}
+	}()
+	return l.Addr().String()
 }
 
 // TestSweepLeavesOthers: another runner's things are not touched.
