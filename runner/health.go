@@ -65,6 +65,17 @@ func (a *admission) broken(err error) {
 	a.put("journal", err.Error())
 }
 
+// lookTime bounds what admit does beside the script: a look at the container engine,
+// at the disks and at the journal.
+const lookTime = time.Minute
+
+// longest is how long admit may take.
+func (a *admission) longest() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return lookTime + a.timeout
+}
+
 // admit reports whether work may be asked for. It is what poll.Options.Admit is.
 func (a *admission) admit(ctx context.Context) bool {
 	a.mu.Lock()

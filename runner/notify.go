@@ -38,9 +38,9 @@ func (n *notifier) reloading() {
 }
 
 // watch keeps the service manager's watchdog quiet, where there is one, for as
-// long as alive returns: a runner that hangs is one whose alive does not. It
-// returns when ctx ends.
-func (n *notifier) watch(ctx context.Context, alive func()) {
+// long as alive returns nil: a runner that hangs is one whose alive does not return,
+// or says why. It returns when ctx ends.
+func (n *notifier) watch(ctx context.Context, alive func() error) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		n.log.Warn("the service manager's watchdog", "error", err)
@@ -50,9 +50,15 @@ func (n *notifier) watch(ctx context.Context, alive func()) {
 	}
 	tick := time.NewTicker(interval / 2)
 	defer tick.Stop()
+	told := false
 	for {
-		alive()
-		n.tell(daemon.SdNotifyWatchdog)
+		if err := alive(); err == nil {
+			told = false
+			n.tell(daemon.SdNotifyWatchdog)
+		} else if !told {
+			told = true
+			n.log.Error("the runner hangs, and does not tell the service manager any more that it lives", "error", err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -318,7 +318,7 @@ func (s *service) poll(stop *shutdown, l *live, h *handler, fetcher *journaled, 
 	}
 	defer end()
 	l.poller = poll.New(poll.Options{
-		Fetcher: fetcher, Handler: s.watched(h.handle, l), Admit: l.admission.admit, Wake: woken, Capacity: r.Capacity,
+		Fetcher: fetcher, Handler: s.watched(h.handle, l), Admit: l.admission.admit, AdmitTime: l.admission.longest, Wake: woken, Capacity: r.Capacity,
 		Interval: r.FetchInterval, MaxInterval: r.FetchIntervalMax, FetchTimeout: r.FetchTimeout,
 		GiveUp: stop.jobs, Once: s.Once || s.reg.Ephemeral, Unregistered: gitea.IsUnauthenticated, Deadline: gitea.IsDeadline, RetryAfter: gitea.RetryAfter,
 		Meter: pollMeter{s.in}, Log: s.log,
@@ -332,7 +332,7 @@ func (s *service) poll(stop *shutdown, l *live, h *handler, fetcher *journaled, 
 	care.Go(func() { l.declarer.follow(ctx, l.poller.Again) })
 	care.Go(func() { s.expire(ctx, l) })
 	care.Go(func() { s.rest(ctx) })
-	care.Go(func() { s.notify.watch(watching, func() { s.readiness.Reasons(time.Now()) }) })
+	care.Go(func() { s.notify.watch(watching, func() error { return s.alive(l.poller) }) })
 	defer care.Wait()
 	defer stopCare()
 	defer stopWatching()
@@ -342,6 +342,19 @@ func (s *service) poll(stop *shutdown, l *live, h *handler, fetcher *journaled, 
 	}
 	left.wait()
 	return s.ended(err)
+}
+
+// lateGrace is how much later than it should a poller may be heard of: a machine may
+// be busy, and may have slept.
+const lateGrace = time.Minute
+
+// alive says why the runner is taken for one that hangs.
+func (s *service) alive(p *poll.Poller) error {
+	s.readiness.Reasons(time.Now()) // returns if nobody holds on to it
+	if late := p.Late(); late > lateGrace {
+		return fmt.Errorf("nothing was heard of the polling for %s longer than it may take", late.Round(time.Second))
+	}
+	return nil
 }
 
 // ended is the error of a run whose polling ended with err.

@@ -71,7 +71,10 @@ type Options struct {
 
 	// Admit, if set, is asked before each fetch. While it says false nothing is
 	// fetched, and it is asked again every AdmitAgain.
+	// It may take AdmitTime.
 	Admit func(ctx context.Context) bool
+	// AdmitTime is the longest that Admit takes, for Poller.Late; default 1 min.
+	AdmitTime func() time.Duration
 
 	// Wake, if set, makes an idle worker fetch at once for each value: somebody
 	// knows that there is work. It should hold one value, for the moments in
@@ -105,8 +108,9 @@ type Poller struct {
 	turn    turn
 	version atomic.Int64
 	pace    atomic.Pointer[pace]
-	again   chan struct{} // holds one value: see Again
-	timeout atomic.Int64  // of a fetch, a time.Duration
+	again   chan struct{}             // holds one value: see Again
+	timeout atomic.Int64              // of a fetch, a time.Duration
+	due     atomic.Pointer[time.Time] // when a worker is heard of again at the latest; nil: it is not known
 	staff   staff
 
 	// stop ends the fetching of all workers; its cause says why.
@@ -146,6 +150,9 @@ func New(o Options) *Poller {
 	if o.RetryAfter == nil {
 		o.RetryAfter = func(error) time.Duration { return 0 }
 	}
+	if o.AdmitTime == nil {
+		o.AdmitTime = func() time.Duration { return time.Minute }
+	}
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
@@ -183,6 +190,24 @@ func (p *Poller) Set(capacity int, interval, longest time.Duration) {
 
 // SetFetchTimeout changes Options.FetchTimeout for fetches to come.
 func (p *Poller) SetFetchTimeout(d time.Duration) { p.timeout.Store(int64(d)) }
+
+// Late is for how long nothing has been heard of the polling that should have been:
+// a worker asks Admit, fetches, and sleeps, and says before each how long that may
+// take. 0 is a poller that goes on as it should, has not begun, or whose workers are
+// all busy.
+func (p *Poller) Late() time.Duration {
+	due := p.due.Load()
+	if due == nil {
+		return 0
+	}
+	return max(0, time.Since(*due)) // by the clock that stands still while the machine sleeps
+}
+
+// until notes that a worker is heard of again within d.
+func (p *Poller) until(d time.Duration) {
+	due := time.Now().Add(d)
+	p.due.Store(&due)
+}
 
 // Again has an idle worker ask at once, for Admit first, and the server look for
 // work whatever it said last: what the runner can take has changed. While no worker

@@ -33,6 +33,7 @@ func (w *worker) run(ctx context.Context) {
 			return
 		}
 		t := w.poll(ctx)
+		w.p.due.Store(nil) // the next holder says more; there may be none for long
 		w.p.turn.release()
 		fromTask = t != nil
 		if t == nil {
@@ -50,6 +51,7 @@ func (w *worker) run(ctx context.Context) {
 // from a task wants the turn.
 func (w *worker) poll(ctx context.Context) *task.Task {
 	for ctx.Err() == nil {
+		w.p.until(w.p.opts.AdmitTime())
 		if a := w.p.opts.Admit; a != nil && !a(ctx) {
 			if !w.pause(ctx, AdmitAgain) {
 				return nil
@@ -79,6 +81,7 @@ func (w *worker) fetch(ctx context.Context) (*task.Task, error) {
 	// The end of polling does not end a call: the server may be about to
 	// assign a task to it.
 	timeout := time.Duration(w.p.timeout.Load())
+	w.p.until(timeout)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	defer context.AfterFunc(o.GiveUp, cancel)()
@@ -135,6 +138,7 @@ func (w *worker) sleep(ctx context.Context, err error) bool {
 		d = max(d, o.RetryAfter(err))
 		w.log.Warn("fetch task: the server cannot be asked for work", "error", err, "errors", w.backoff.errors, "again_in", d.Round(time.Millisecond))
 	}
+	w.p.until(d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -156,6 +160,7 @@ func (w *worker) sleep(ctx context.Context, err error) bool {
 
 // pause is sleep without a reason to hurry.
 func (w *worker) pause(ctx context.Context, d time.Duration) bool {
+	w.p.until(d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
