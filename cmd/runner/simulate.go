@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"otelrunner/runner/simulate"
@@ -15,7 +16,8 @@ func (p *program) simulateCommand() *cli.Command {
 		Usage: "measure what a fleet of runners costs its server",
 		Description: "Runs the fleet in this process against a server in this process, with the real polling and\n" +
 			"reporting and with jobs that only write rows, in real time: working with the default settings and\n" +
-			"with settings that halve the requests, each through an outage, and idle. Nothing is contacted.",
+			"with settings that halve the requests, each through an outage, and idle. Nothing is contacted;\n" +
+			"journals are kept in a folder below TMPDIR, which is removed.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "runners", Usage: "`NUMBER` of runners", Value: 200},
 			&cli.IntFlag{Name: "capacity", Usage: "`NUMBER` of jobs that each runs", Value: 3},
@@ -48,6 +50,12 @@ func (p *program) simulate(c *cli.Context) error {
 	}
 	ctx, stop := p.interruptible(c.Context)
 	defer stop()
+	dir, err := os.MkdirTemp("", "otelrunner-simulate-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the journals of the runners: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // it lies in the system's folder for such things
+	s.Journal = dir
 	report, err := s.Run(ctx, func(what string) { fmt.Fprintln(p.stderr, what) })
 	if err != nil {
 		if ctx.Err() != nil {

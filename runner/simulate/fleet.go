@@ -8,12 +8,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
+	"otelrunner/runner/journal"
 	"otelrunner/runner/poll"
 	"otelrunner/runner/report"
 	"otelrunner/runner/task"
@@ -32,6 +34,10 @@ type Fleet struct {
 	// 1 s); the others are silent.
 	Writing  float64
 	RowEvery time.Duration
+
+	// Journal is a folder in which the runners keep journals, as those of a real
+	// fleet do, each on a machine of its own; "": they keep none.
+	Journal string
 
 	// Warmup passes before Measure begins.
 	Warmup, Measure time.Duration
@@ -133,6 +139,10 @@ func (f Fleet) Run(ctx context.Context) (Costs, error) {
 	var fleet sync.WaitGroup
 	defer fleet.Wait()
 	defer cancel()
+	journals, err := f.openJournals()
+	if err != nil {
+		return Costs{}, err
+	}
 	writers := make(chan struct{}, int(f.writers()))
 	for range cap(writers) {
 		writers <- struct{}{}
@@ -145,7 +155,7 @@ func (f Fleet) Run(ctx context.Context) (Costs, error) {
 			return Costs{}, fmt.Errorf("simulate runner %d: %w", i, err)
 		}
 		wakes[i] = make(chan struct{}, 1)
-		fleet.Go(func() { f.runner(ctx, client, writers, wakes[i]) })
+		fleet.Go(func() { f.runner(ctx, client, journals[i], writers, wakes[i]) })
 	}
 
 	if err := wait(ctx, f.Warmup); err != nil {
@@ -242,7 +252,10 @@ func (f Fleet) costs(server *giteatest.Server) Costs {
 
 // runner is one simulated runner: a real poller, and tasks that write rows until
 // ctx ends.
-func (f Fleet) runner(ctx context.Context, client *gitea.Client, writers, wake <-chan struct{}) {
+func (f Fleet) runner(ctx context.Context, client *gitea.Client, j *journal.Journal, writers, wake <-chan struct{}) {
+	if j != nil {
+		defer func() { _ = j.Close() }() // what it holds goes with the simulation
+	}
 	// Runners of a fleet were not started in the same instant.
 	if wait(ctx, time.Duration(rand.Float64()*float64(min(f.Warmup/2, f.FetchIntervalMax)))) != nil {
 		return
@@ -256,28 +269,60 @@ func (f Fleet) runner(ctx context.Context, client *gitea.Client, writers, wake <
 		Unregistered: gitea.IsUnauthenticated,
 		RetryAfter:   gitea.RetryAfter,
 		Handler: func(t *task.Task) {
+			r, end := f.report(ctx, client, j, t)
+			defer end()
 			if f.Tasks == 0 {
-				f.short(ctx, client, t)
+				short(ctx, r)
 				return
 			}
 			select {
 			case <-writers:
-				f.task(ctx, client, t, true)
+				f.task(ctx, r, true)
 			default:
-				f.task(ctx, client, t, false)
+				f.task(ctx, r, false)
 			}
 		},
 	})
 	_ = p.Run(ctx) // its only error is that of a server which forgot the runner; this one does not
 }
 
-// task writes rows, or nothing, until ctx ends.
-func (f Fleet) task(ctx context.Context, client *gitea.Client, t *task.Task, writes bool) {
-	r := report.New(ctx, report.Options{
+// openJournals makes a journal for each runner; nil ones where there are none.
+func (f Fleet) openJournals() ([]*journal.Journal, error) {
+	all := make([]*journal.Journal, f.Runners)
+	if f.Journal == "" {
+		return all, nil
+	}
+	for i := range all {
+		var err error
+		if all[i], err = journal.Open(journal.Options{Dir: filepath.Join(f.Journal, fmt.Sprint("runner-", i))}); err != nil {
+			for _, j := range all[:i] {
+				_ = j.Close() // the first error is the one to tell
+			}
+			return nil, fmt.Errorf("simulate runner %d: %w", i, err)
+		}
+	}
+	return all, nil
+}
+
+// report is the reporter of a task, with a journal if there is one.
+func (f Fleet) report(ctx context.Context, client *gitea.Client, j *journal.Journal, t *task.Task) (r *report.Reporter, end func()) {
+	o := report.Options{
 		Client: client, TaskID: t.ID,
 		MaxLatency: f.LogLatency, Interval: f.LogSweep, StateInterval: f.StateReport,
-	})
-	defer r.Close()
+	}
+	done := func() {}
+	if j != nil {
+		if l, err := j.Begin(journal.Meta{Task: t.ID, Started: time.Now(), Steps: 1}); err == nil {
+			o.Journal = l
+			done = func() { _ = l.Done() }
+		}
+	}
+	r = report.New(ctx, o)
+	return r, func() { r.Close(); done() }
+}
+
+// task writes rows, or nothing, until ctx ends.
+func (f Fleet) task(ctx context.Context, r *report.Reporter, writes bool) {
 	r.StepStarted(0, time.Now())
 	if !writes {
 		<-ctx.Done()
@@ -299,11 +344,7 @@ func (f Fleet) task(ctx context.Context, client *gitea.Client, t *task.Task, wri
 }
 
 // short is a job of one row.
-func (f Fleet) short(ctx context.Context, client *gitea.Client, t *task.Task) {
-	r := report.New(ctx, report.Options{
-		Client: client, TaskID: t.ID,
-		MaxLatency: f.LogLatency, Interval: f.LogSweep, StateInterval: f.StateReport,
-	})
+func short(ctx context.Context, r *report.Reporter) {
 	r.StepStarted(0, time.Now())
 	r.Row(time.Now(), "done")
 	r.StepFinished(0, task.Success, time.Now())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,6 +22,9 @@ type Study struct {
 	// Arrivals is how many jobs come to the idle fleet, by the clock and by
 	// webhooks.
 	Arrivals int
+
+	// Journal is as Fleet's: runners keep journals below it.
+	Journal string
 }
 
 // Report is what a Study found.
@@ -56,7 +60,7 @@ func (s Study) Run(ctx context.Context, progress func(string)) (*Report, error) 
 	woken := idle
 	woken.Wake = true
 	r := &Report{Study: s}
-	for _, run := range []struct {
+	for i, run := range []struct {
 		what string
 		f    Fleet
 		into *Costs
@@ -67,6 +71,9 @@ func (s Study) Run(ctx context.Context, progress func(string)) (*Report, error) 
 		{"the idle fleet, woken by webhooks", woken, &r.Woken},
 	} {
 		say(fmt.Sprintf("%s: %s", run.what, run.f.length()))
+		if s.Journal != "" {
+			run.f.Journal = filepath.Join(s.Journal, fmt.Sprint("run-", i+1))
+		}
 		var err error
 		if *run.into, err = run.f.Run(ctx); err != nil {
 			return nil, fmt.Errorf("simulate %s: %w", run.what, err)
