@@ -23,11 +23,13 @@ type box struct {
 	env      map[string]string
 	log      func(string)
 
-	root, tools *os.Root
+	root, tools, actions *os.Root
+
 	files       *rootfs.FS // the guests' /, for the runner
 	quota       *rootfs.Quota
 	toolFiles   *rootfs.FS
-	mounts      []mounted // the innermost first
+	actionFiles *rootfs.FS // writable for the runner alone
+	mounts      []mounted  // the innermost first
 
 	timer *time.Timer // of next
 	next  func()      // starts the next spare
@@ -40,25 +42,9 @@ type box struct {
 var _ sandbox.Retirer = (*box)(nil)
 
 func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
-	root, err := os.OpenRoot(s.folder)
-	if err != nil {
-		return nil, fmt.Errorf("open the folder of a WASM job: %w", err)
-	}
-	tools, err := os.OpenRoot(p.options.ToolCache)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the tools of the WASM sandbox: %w", err), root.Close())
-	}
 	workspace := path.Join(workFolder, workspaceName(spec.Repository))
-	quota := rootfs.NewQuota(p.options.Limits.disk())
-	holds, err := rootfs.Counted(context.Background(), root, p.options.Limits.disk()) // a few folders
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the folder of a WASM job: %w", err), root.Close(), tools.Close())
-	}
-	quota.SetHolds(holds)
 	b := &box{
-		provider: p, slot: s, root: root, tools: tools, log: orDiscard(spec.Log),
-		files: rootfs.New(root, quota, false), quota: quota, toolFiles: rootfs.New(tools, rootfs.NewQuota(rootfs.Limits{}), true),
-		staged: map[string]*stagedTree{},
+		provider: p, slot: s, log: orDiscard(spec.Log), quota: rootfs.NewQuota(p.options.Limits.disk()), staged: map[string]*stagedTree{},
 		info: sandbox.Info{
 			Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
 			Workspace: workspace, Temp: tempFolder, ToolCache: toolFolder, Home: homeFolder, Name: "wasm",
@@ -70,13 +56,56 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 		"USER": "runner", "LOGNAME": "runner", "HOSTNAME": "wasm",
 	}
 	maps.Copy(b.env, spec.Env)
-	if errno := b.files.Mkdir(workspace, 0o755); errno != 0 {
-		return nil, errors.Join(fmt.Errorf("make the workspace: %w", errno), root.Close(), tools.Close())
-	}
-	if err := b.openMounts(s.mounts); err != nil {
-		return nil, errors.Join(err, root.Close(), tools.Close())
+	if err := b.openFolders(); err != nil {
+		return nil, errors.Join(err, b.closeFolders())
 	}
 	return b, nil
+}
+
+// openFolders opens the runner's view of the guests' folders.
+func (b *box) openFolders() (err error) {
+	for _, f := range []struct {
+		root *(*os.Root)
+		name string
+	}{{&b.root, b.slot.folder}, {&b.actions, b.slot.actions}, {&b.tools, b.provider.options.ToolCache}} {
+		if *f.root, err = os.OpenRoot(f.name); err != nil {
+			return fmt.Errorf("open a folder of the WASM sandbox: %w", err)
+		}
+	}
+	b.files, b.actionFiles = rootfs.New(b.root, b.quota, false), rootfs.New(b.actions, b.quota, false)
+	b.toolFiles = rootfs.New(b.tools, rootfs.NewQuota(rootfs.Limits{}), true)
+	holds, err := b.count(context.Background()) // a few folders
+	if err != nil {
+		return fmt.Errorf("open the folder of a WASM job: %w", err)
+	}
+	b.quota.SetHolds(holds)
+	if errno := b.files.Mkdir(b.info.Workspace, 0o755); errno != 0 {
+		return fmt.Errorf("make the workspace: %w", errno)
+	}
+	return b.openMounts(b.slot.mounts)
+}
+
+// count counts what the job's folders hold. No guest may be running.
+func (b *box) count(ctx context.Context) (all rootfs.Holding, err error) {
+	for _, root := range []*os.Root{b.root, b.actions} {
+		holds, err := rootfs.Counted(ctx, root, b.provider.options.Limits.disk())
+		if err != nil {
+			return all, err
+		}
+		all.Bytes, all.Files = all.Bytes+holds.Bytes, all.Files+holds.Files
+	}
+	return all, nil
+}
+
+// closeFolders undoes openFolders, as far as it came.
+func (b *box) closeFolders() error {
+	errs := []error{b.closeMounts()}
+	for _, root := range []*os.Root{b.root, b.actions, b.tools} {
+		if root != nil {
+			errs = append(errs, root.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // details say what holds a guest, for the job's log.
@@ -93,7 +122,7 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 		fmt.Sprintf("Limits of a step: %s, %s of CPU time, %s of memory, %s of output, %d open files, %d programs at a time", spell(l.Wall), spell(l.CPU), rootfs.Size(l.Memory), rootfs.Size(l.Output), l.OpenFiles, l.Children) + fuel,
 		fmt.Sprintf("Limits of the job: %s in %d files, %s a file", rootfs.Size(l.Disk), l.Files, rootfs.Size(l.FileSize)),
 		fmt.Sprintf("Limits of a module: %s, %d table elements", rootfs.Size(l.ModuleSize), l.TableElements),
-		"Mounts: / (writable), " + toolFolder + " (read-only)" + tellMounts(mounts),
+		"Mounts: / (writable), " + toolFolder + " (read-only), " + actionFolder + " (read-only)" + tellMounts(mounts),
 		"Network: " + p.network(),
 	}
 	if len(missing) > 0 {
@@ -123,7 +152,7 @@ func (b *box) Close(ctx context.Context) error {
 		defer b.next()
 		b.timer.Stop()
 	}
-	return errors.Join(b.slot.remove(ctx), b.closeMounts(), b.root.Close(), b.tools.Close())
+	return errors.Join(b.slot.remove(ctx), b.closeFolders())
 }
 
 // abs makes a path of the interface absolute.
@@ -139,8 +168,11 @@ func (b *box) at(name string) (*rootfs.FS, string) {
 	if m, rest := b.mountOf(name); m != nil {
 		return m.files, rest
 	}
-	if name == toolFolder || strings.HasPrefix(name, toolFolder+"/") {
-		return b.toolFiles, strings.TrimPrefix(name, toolFolder)
+	if inside, ok := below(name, toolFolder); ok {
+		return b.toolFiles, inside
+	}
+	if inside, ok := below(name, actionFolder); ok {
+		return b.actionFiles, inside
 	}
 	return b.files, name
 }

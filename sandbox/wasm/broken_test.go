@@ -13,8 +13,8 @@ import (
 
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/wasm"
-	"otelrunner/sandbox/wasm/wire"
 	w "otelrunner/sandbox/wasm/wasmtest"
+	"otelrunner/sandbox/wasm/wire"
 )
 
 // brokenArgument makes this program a worker that a guest has taken over, with what

@@ -239,7 +239,8 @@ type stagedTree struct {
 	err  error
 }
 
-// Stage copies a tree to a folder under Info.Temp.
+// Stage copies a tree to a folder under Info.Temp. One of the name _actions/… guests
+// cannot change.
 func (b *box) Stage(ctx context.Context, name string, tree fs.FS) (string, error) {
 	if !fs.ValidPath(name) || name == "." {
 		return "", fmt.Errorf("stage %q: not a relative path with forward slashes", name)
@@ -287,7 +288,8 @@ func (b *box) copyTree(ctx context.Context, to string, tree fs.FS) error {
 		case e.Mode.IsDir():
 			err = b.mkdirAll(name)
 		case e.Mode&fs.ModeSymlink != 0:
-			err = b.failed("make the symbolic link", name, b.files.Symlink(e.Target, name))
+			files, rest := b.at(name)
+			err = b.failed("make the symbolic link", name, files.Symlink(e.Target, rest))
 		default:
 			err = b.copyFile(name, tree, e)
 		}

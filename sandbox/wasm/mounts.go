@@ -69,7 +69,7 @@ func checkMount(m Mount) error {
 		return fmt.Errorf("mount %s into the WASM sandbox: %q is no absolute path there: expected one like /src", m.Host, m.Guest)
 	}
 	switch clean := path.Clean(m.Guest); clean {
-	case "/", workFolder, tempFolder, tmpFolder, homeFolder, toolFolder:
+	case "/", workFolder, tempFolder, tmpFolder, homeFolder, toolFolder, actionFolder:
 		return fmt.Errorf("mount %s into the WASM sandbox: %s is a folder of the sandbox itself: choose another one, like /src", m.Host, clean)
 	}
 	return nil
@@ -132,12 +132,13 @@ func wireMounts(mounts []Mount) []wire.Mount {
 	return list
 }
 
-// openMounts opens the runner's view of the mounts.
+// openMounts opens the runner's view of the mounts; closeMounts closes what it has
+// opened, also where it fails.
 func (b *box) openMounts(mounts []Mount) error {
 	for _, m := range mounts {
 		root, err := os.OpenRoot(m.Host)
 		if err != nil {
-			return errors.Join(fmt.Errorf("mount a folder into the WASM sandbox: %w", err), b.closeMounts())
+			return fmt.Errorf("mount a folder into the WASM sandbox: %w", err)
 		}
 		free := rootfs.NewQuota(rootfs.Limits{})
 		b.mounts = append(b.mounts, mounted{Mount: m, root: root, files: rootfs.New(root, free, m.ReadOnly)})
@@ -159,7 +160,7 @@ func (b *box) closeMounts() error {
 func (b *box) mountOf(name string) (*mounted, string) {
 	for i := range b.mounts {
 		m := &b.mounts[i]
-		if rest, ok := strings.CutPrefix(name, m.Guest); ok && (rest == "" || rest[0] == '/') {
+		if rest, ok := below(name, m.Guest); ok {
 			return m, rest
 		}
 	}
@@ -184,6 +185,12 @@ func (s *slot) makeMountPoints() error {
 	return nil
 }
 
+// below reports whether an absolute path is that of a folder or lies in it, and where.
+func below(name, folder string) (inside string, ok bool) {
+	inside, ok = strings.CutPrefix(name, folder)
+	return inside, ok && (inside == "" || inside[0] == '/')
+}
+
 // tellMounts continues a list of mounts.
 func tellMounts(mounts []Mount) string {
 	text := ""
@@ -203,8 +210,10 @@ func (b *box) rootAt(name string) (*os.Root, string) {
 	root, rest := b.root, name
 	if m, inside := b.mountOf(name); m != nil {
 		root, rest = m.root, inside
-	} else if inside, ok := strings.CutPrefix(name, toolFolder); ok && (inside == "" || inside[0] == '/') {
+	} else if inside, ok := below(name, toolFolder); ok {
 		root, rest = b.tools, inside
+	} else if inside, ok := below(name, actionFolder); ok {
+		root, rest = b.actions, inside
 	}
 	if rest = strings.TrimPrefix(path.Clean("/"+rest), "/"); rest == "" {
 		rest = "."

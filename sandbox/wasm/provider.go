@@ -16,8 +16,8 @@
 // # Files
 //
 // Guests see one folder of this machine as / (package rootfs): the workspace in
-// /work/NAME, /temp, /tmp and /home, and /tools, which cannot be written. The
-// runner reads and writes there by the same rules, so that no symbolic link of a
+// /work/NAME, /temp, /tmp and /home, and, which cannot be written, /tools and the
+// actions that were fetched in /temp/_actions. The runner reads and writes there by the same rules, so that no symbolic link of a
 // guest leads it out.
 package wasm
 
@@ -34,6 +34,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -119,9 +120,10 @@ var _ sandbox.Provider = (*Provider)(nil)
 
 // slot is a worker with the folder that it is jailed in.
 type slot struct {
-	folder string
-	mounts []Mount
-	worker *process
+	folder  string
+	actions string // the folder of actionFolder
+	mounts  []Mount
+	worker  *process
 }
 
 // WorkerMain is the whole program of a worker: main calls it, and exits with what
@@ -374,6 +376,10 @@ const (
 	tmpFolder  = "/tmp"
 	homeFolder = "/home"
 	toolFolder = "/tools"
+
+	// actionFolder is where Stage puts actions: guests cannot write there, so that no
+	// step changes what a later one runs.
+	actionFolder = tempFolder + "/_actions"
 )
 
 // newSlot makes a folder and a worker that is jailed in it, and in the mounts.
@@ -382,9 +388,13 @@ func (p *Provider) newSlot(ctx context.Context, mounts []Mount, telling func(str
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a WASM job: %w", err)
 	}
-	s := &slot{folder: folder, mounts: mounts}
-	for _, dir := range []string{workFolder, tempFolder, tmpFolder, homeFolder} {
-		if err := os.Mkdir(filepath.Join(folder, dir), 0o700); err != nil {
+	s := &slot{folder: folder, actions: folder + "-actions", mounts: mounts}
+	dirs := []string{s.actions}
+	for _, dir := range []string{workFolder, tempFolder, tmpFolder, homeFolder, actionFolder} {
+		dirs = append(dirs, filepath.Join(folder, dir))
+	}
+	for _, dir := range dirs {
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, errors.Join(fmt.Errorf("make a folder for a WASM job: %w", err), s.remove(context.WithoutCancel(ctx)))
 		}
 	}
@@ -401,9 +411,11 @@ func (p *Provider) newSlot(ctx context.Context, mounts []Mount, telling func(str
 // gets a line where that takes long.
 func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string)) (*process, error) {
 	setup := wire.Setup{
-		Root:   s.folder,
-		Mounts: append([]wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}}, wireMounts(s.mounts)...),
-		Cache:  p.cache.dir,
+		Root: s.folder,
+		Mounts: slices.Concat(
+			[]wire.Mount{{Host: p.options.ToolCache, Guest: toolFolder, ReadOnly: true}}, wireMounts(s.mounts),
+			[]wire.Mount{{Host: s.actions, Guest: actionFolder, ReadOnly: true}}),
+		Cache: p.cache.dir,
 	}
 	if err := p.cache.use(); err != nil {
 		return nil, err
@@ -424,7 +436,7 @@ func (s *slot) remove(ctx context.Context) error {
 	if s.worker != nil {
 		s.worker.end()
 	}
-	return removeFolder(ctx, s.folder)
+	return errors.Join(removeFolder(ctx, s.folder), removeFolder(ctx, s.actions))
 }
 
 // Open takes the spare worker, or starts one.

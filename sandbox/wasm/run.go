@@ -163,7 +163,7 @@ func (b *box) recount(ctx context.Context, base rootfs.Holding, out wire.Outcome
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTime)
 		defer cancel()
 		l := b.provider.options.Limits.disk()
-		holds, err := rootfs.Counted(ctx, b.root, l)
+		holds, err := b.count(ctx)
 		if err != nil {
 			b.log("What the job holds on the disk is not known, so that nothing more can be written to it: " + worker.Plain(err.Error()))
 			holds = rootfs.Holding{Bytes: l.Bytes, Files: l.Files}
