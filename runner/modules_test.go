@@ -74,6 +74,7 @@ runs:
 `, Want: jobtest.Want{
 			Result: "success", Steps: []string{"success"}, Outputs: map[string]string{"o": "out 1"},
 			Log: []string{
+				"##[warning]The pre step of ./act (pre.wasm) is not run: an action of the workspace is not there before the job's first step. Name the action by its repository (owner/name@ref) to have it run.",
 				"probe tool.wasm in demo", "argument <dflt octo/demo>", "INPUT_WORD is dflt octo/demo", "INPUT_OTHER_THING is a b",
 				"FROM_ACTION is x dflt octo/demo", "FROM_STEP is 7", "STATE_S is (not set)", "probe post.wasm in demo", "STATE_S is kept",
 			},

@@ -63,7 +63,8 @@ func wantsWasm(cfg *config.Config, labels label.List) bool {
 func wasmOptions(cfg *config.Config, log *slog.Logger) wasm.Options {
 	c := &cfg.Sandbox
 	o := wasm.Options{Root: sandboxDir(cfg), CompiledSize: int64(c.CompiledSize), Limits: wasmLimits(c), Deterministic: c.Deterministic, Log: log, Mode: c.Mode}
-	o.Secure = wasmOnly(cfg) && !c.AllowWeak
+	o.Only = wasmOnly(cfg)
+	o.Secure = o.Only && !c.AllowWeak
 	o.Network = networkOf(cfg, log)
 	if !toolbox.There() { // modules run without it
 		log.Warn("jobs of wasm labels can run WebAssembly modules and no scripts: " + toolbox.Missing)

@@ -4,15 +4,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"otelrunner/runner/action/actiontest"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/task"
 	"otelrunner/sandbox/wasm/toolbox"
+	"otelrunner/sandbox/wasm/wasmtest"
 )
 
 // wasmRig is a registered rig with labels of every kind. Compiled modules are kept
@@ -51,21 +54,37 @@ func TestWasmOnly(t *testing.T) {
 	p := r.startWith([]string{strace, "-f", "--seccomp-bpf", "-qq", "-s", "300", "-o", trace, "-e", "trace=execve,execveat,connect"}, "serve", "--wasm-only")
 	t.Cleanup(func() { _ = syscall.Kill(traced(t, trace), syscall.SIGKILL) }) // where the test fails
 	ctx := within(t, 3*time.Minute)
+	repos, registry := actiontest.NewServer(), actiontest.NewRegistry()
+	t.Cleanup(repos.Close)
+	t.Cleanup(registry.Close)
+	module, err := wasmtest.BuildProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	repos.Action("octo/demo", map[string]string{"README": "of the repository", "tool.wasm": string(module)})
+	digest := registry.Push("1", module, nil)
 	for _, c := range []struct {
 		name, workflow string
 		result         task.Result
 		says           []string
 	}{
+		{"a checkout and modules", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - uses: actions/checkout@v4\n" +
+			"      - run: cat README; ./tool.wasm env:HOME | cat\n      - uses: wasm://./tool.wasm\n        with: {args: \"read:README\"}\n" +
+			"      - uses: wasm://" + registry.Host() + "/tools/lint:1@" + digest + "\n        with: {args: \"read:README read:/etc/passwd\"}\n", task.Success,
+			[]string{"of the repository", "HOME is /home", "README holds of the repository"}},
 		{"a shell", wasmStep, task.Success, []string{"IN WASI", "No such file", "mode: wasm-only", "Landlock ABI", "worker: sha256:", "modules: sha256:"}},
 		{"the host", strings.Replace(wasmStep, "safe", "linux", 1), task.Failure, []string{"a label of the kind name:host would run the job on its machine"}},
 		{"a container label", strings.Replace(wasmStep, "safe", "box", 1), task.Failure, []string{"containers (labels of the kind name:docker://image, container: and services:) are not run"}},
-		{"container:", strings.Replace(wasmStep, "    steps:", "    container: alpine:3\n    steps:", 1), task.Failure, []string{"The job asks for a container (container: alpine:3)"}},
+		{"container:", strings.Replace(wasmStep, "    steps:", "    container: alpine:3\n    steps:", 1), task.Failure, []string{"The job asks for a container (container: alpine:3)", "take it out of the job, whose steps then run in this sandbox's shell"}},
 		{"container: on a host label", strings.Replace(strings.Replace(wasmStep, "    steps:", "    container: alpine:3\n    steps:", 1), "safe", "linux", 1), task.Failure, []string{"are not run; take them out"}},
 		{"services:", strings.Replace(wasmStep, "    steps:", "    services: {db: {image: postgres:16}}\n    steps:", 1), task.Failure, []string{"The job asks for services (db)"}},
 		{"a Docker action", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - run: echo before\n      - uses: docker://alpine:3\n", task.Failure, []string{"docker://alpine:3"}},
 		{"a Node.js action", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - run: |\n          mkdir a; echo 'runs: {using: node20, main: x.js}' > a/action.yml\n      - uses: ./a\n", task.Failure, []string{"./a"}},
 	} {
-		id := r.server.AddWorkflow(c.workflow, giteatest.TaskOptions{Labels: []string{"safe", "linux", "box"}})
+		id := r.server.AddWorkflow(c.workflow, giteatest.TaskOptions{
+			Labels: []string{"safe", "linux", "box"}, Repo: "octo/demo", ActionsURL: repos.URL,
+			Context: map[string]any{"ref": "refs/tags/v1", "sha": "", "server_url": repos.URL},
+		})
 		done, err := r.server.WaitResult(ctx, id)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", c.name, err, p.stderr.String())
@@ -80,7 +99,7 @@ func TestWasmOnly(t *testing.T) {
 	}
 	p.wait()
 	contains(t, "the runner's log", p.stderr.String(), "jobs of this label will be refused", "linux:host", "box:docker://alpine:3")
-	checkTrace(t, trace, r.url)
+	checkTrace(t, trace, r.url, repos.URL, "http://"+registry.Host())
 }
 
 // traced is the process that a tracer began with: each line begins with a pid.
@@ -98,15 +117,26 @@ func traced(t *testing.T, file string) int {
 	return n
 }
 
-// checkTrace judges each call that a tracer has written down.
-func checkTrace(t *testing.T, file, url string) {
+// checkTrace judges each call that a tracer has written down: programs that are not
+// the runner, and connections to other servers than those of urls, which have to be
+// all connected to.
+func checkTrace(t *testing.T, file string, urls ...string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := url[strings.LastIndex(url, ":")+1:]
-	runs, workers, connects := 0, 0, 0
+	runs, workers, connects := 0, 0, map[string]int{}
+	allowed := func(line string) bool {
+		return strings.Contains(line, "connect(") && slices.ContainsFunc(urls, func(url string) bool {
+			port := url[strings.LastIndex(url, ":")+1:]
+			if !strings.Contains(line, `sin_port=htons(`+port+`), sin_addr=inet_addr("127.0.0.1")`) {
+				return false
+			}
+			connects[url]++
+			return true
+		})
+	}
 	for line := range strings.Lines(string(data)) {
 		switch {
 		case !strings.Contains(line, "execve") && !strings.Contains(line, "connect("), strings.Contains(line, "resumed>"):
@@ -115,14 +145,13 @@ func checkTrace(t *testing.T, file, url string) {
 			workers++
 		case strings.Contains(line, `execve("`+binary+`", ["`+binary+`", "serve", "--wasm-only"]`):
 			runs++
-		case strings.Contains(line, "connect(") && strings.Contains(line, `sin_port=htons(`+port+`), sin_addr=inet_addr("127.0.0.1")`):
-			connects++
+		case allowed(line):
 		default:
 			t.Errorf("the runner did this: %s", line)
 		}
 	}
-	if runs != 1 || workers == 0 || connects == 0 {
-		t.Errorf("the trace has %d starts of the runner, %d of workers, %d connections", runs, workers, connects)
+	if runs != 1 || workers == 0 || len(connects) != len(urls) {
+		t.Errorf("the trace has %d starts of the runner, %d of workers, connections to %v of %q", runs, workers, connects, urls)
 	}
 }
 

@@ -237,8 +237,12 @@ func (j *jobRun) loadLocal(ctx context.Context, ref action.Reference) (*loaded, 
 	if err != nil {
 		return nil, err
 	}
+	warnings := slices.Clip(meta.Warnings)
+	if pre := programOf(&meta.Runs, stagePre); pre != "" {
+		warnings = append(warnings, fmt.Sprintf("The pre step of %s (%s) is not run: an action of the workspace is not there before the job's first step. Name the action by its repository (owner/name@ref) to have it run.", ref, pre))
+	}
 	return &loaded{
-		ref: ref, meta: meta, warnings: meta.Warnings,
+		ref: ref, meta: meta, warnings: warnings,
 		root: j.info.Workspace, dir: j.join(j.info.Workspace, ref.Path),
 	}, nil
 }

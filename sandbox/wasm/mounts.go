@@ -87,7 +87,7 @@ type mounted struct {
 // folder in a mount may be one of another mount. It starts a worker: the spare one
 // does not see the folders.
 func (p *Provider) OpenMounts(ctx context.Context, spec sandbox.Spec, mounts []Mount) (sandbox.Sandbox, error) {
-	if err := refuse(spec); err != nil {
+	if err := p.refuse(spec); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {

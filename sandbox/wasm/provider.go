@@ -89,6 +89,10 @@ type Options struct {
 	// Mode is what an attestation calls the mode of the runner.
 	Mode string
 
+	// Only says that the runner has no other sandbox, so that no sentence sends
+	// a job to one.
+	Only bool
+
 	// NoSpare keeps no worker ready.
 	NoSpare bool
 
@@ -441,7 +445,7 @@ func (s *slot) remove(ctx context.Context) error {
 
 // Open takes the spare worker, or starts one.
 func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
-	if err := refuse(spec); err != nil {
+	if err := p.refuse(spec); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {
@@ -493,12 +497,16 @@ func (p *Provider) replenish() {
 }
 
 // refuse returns the sentence for what this sandbox cannot do.
-func refuse(spec sandbox.Spec) error {
+func (p *Provider) refuse(spec sandbox.Spec) error {
+	instead := "take it out of the job, or use a label of the kind name:docker://image"
+	if p.options.Only {
+		instead = "this runner runs nothing but WebAssembly (its sandbox.mode is wasm-only): take it out of the job, whose steps then run in this sandbox's shell, or run the job on another runner"
+	}
 	switch {
 	case spec.Container != nil:
-		return fmt.Errorf("the job asks for a container (container: %s), and its label runs it in the WASM sandbox: use a label of the kind name:docker://image: %w", spec.Container.Image, sandbox.ErrUnsupported)
+		return fmt.Errorf("the job asks for a container (container: %s), and its label runs it in the WASM sandbox: %s: %w", spec.Container.Image, instead, sandbox.ErrUnsupported)
 	case len(spec.Services) > 0:
-		return fmt.Errorf("the job asks for services (%s), and its label runs it in the WASM sandbox: use a label of the kind name:docker://image: %w", spec.Services[0].Name, sandbox.ErrUnsupported)
+		return fmt.Errorf("the job asks for services (%s), and its label runs it in the WASM sandbox: %s: %w", spec.Services[0].Name, instead, sandbox.ErrUnsupported)
 	}
 	return nil
 }
