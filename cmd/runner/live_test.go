@@ -3,16 +3,10 @@
 package main_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -123,70 +117,6 @@ metrics: {enabled: true}
 	p.signal(syscall.SIGTERM)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d: %s", code, p.stderr.String())
-	}
-}
-
-// A webhook starts a job at once, although the runner asks once a minute.
-func TestWake(t *testing.T) {
-	t.Parallel()
-	r := newRig(t).withServer(giteatest.Options{})
-	r.register()
-	const secret = "a-secret-of-the-webhook"
-	r.write("secret", secret+"\n")
-	r.env = append(r.env, "OTELRUNNER_POLL_WAKE=127.0.0.1:0", "OTELRUNNER_POLL_WAKE_SECRET_FILE=secret", "OTELRUNNER_RUNNER_FETCH_INTERVAL=50s")
-	p := r.start("serve", "--log-format", "json")
-	if err := r.server.WaitCalls(soon(t), "FetchTask", 1); err != nil {
-		t.Fatalf("%v\n%s", err, p.stderr.String())
-	}
-	var address []string
-	waitFor(t, p, "the address", func() bool {
-		address = regexp.MustCompile(`"wake_address":"([^"]+)"`).FindStringSubmatch(p.stderr.String())
-		return address != nil
-	})
-	hook := func(body string) int {
-		t.Helper()
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(body))
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address[1]+"/", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("X-Gitea-Event", "workflow_job")
-		req.Header.Set("X-Gitea-Signature", hex.EncodeToString(mac.Sum(nil)))
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode
-	}
-	var latencies []time.Duration
-	for i := range 5 {
-		id := r.server.AddWorkflow(passing, giteatest.TaskOptions{})
-		began := time.Now()
-		if status := hook(fmt.Sprintf(`{"action":"queued","workflow_job":{"id":%d,"labels":["linux"]}}`, i)); status != 204 {
-			t.Fatalf("the webhook was answered %d", status)
-		}
-		if err := r.server.WaitAssigned(soon(t), id); err != nil {
-			t.Fatalf("%v\n%s", err, p.stderr.String())
-		}
-		latencies = append(latencies, time.Since(began))
-		if _, err := r.server.WaitResult(soon(t), id); err != nil {
-			t.Fatal(err)
-		}
-		// After its task a worker asks once, then sleeps.
-		n := r.server.Stats("FetchTask").Calls
-		waitFor(t, p, "sleep", func() bool {
-			return r.server.Stats("FetchTask").Calls >= n && r.server.Stats("FetchTask").Concurrent == 0
-		})
-	}
-	slices.Sort(latencies)
-	t.Logf("from the webhook to the assignment: %v", latencies)
-	if latencies[2] > 200*time.Millisecond {
-		t.Errorf("the median is %v", latencies[2])
-	}
-	if status := hook(`{"action":"queued","workflow_job":{"id":99,"labels":["other"]}}`); status != 200 {
-		t.Errorf("a job for others was answered %d", status)
 	}
 }
 
