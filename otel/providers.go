@@ -114,7 +114,10 @@ func NewProviders(ctx context.Context, opts ProvidersOptions) (*Providers, error
 		return p, nil
 	}
 	if err := p.build(ctx, opts, e); err != nil {
-		return nil, errors.Join(fmt.Errorf("set up telemetry: %w", err), p.Shutdown(ctx))
+		if e := p.Shutdown(ctx); e != nil { // the first error is the one to tell
+			opts.Log.DebugContext(ctx, "end telemetry that could not be set up", "error", e)
+		}
+		return nil, &settingsError{fmt.Errorf("set up telemetry: %w", err)}
 	}
 	return p, nil
 }

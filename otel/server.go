@@ -66,7 +66,7 @@ func StartServer(opts ServerOptions) (*Server, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := web.Validate(opts.WebConfigFile); err != nil {
-		return nil, fmt.Errorf("metrics server: web config file %s: %w", opts.WebConfigFile, err)
+		return nil, &settingsError{fmt.Errorf("metrics server: web config file %s: %w", opts.WebConfigFile, err)}
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", opts.Addr)
 	if err != nil {

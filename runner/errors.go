@@ -10,6 +10,14 @@ import "errors"
 // of no use before it has been registered.
 var ErrUnregistered = errors.New("not registered")
 
+// ErrSettings is wrapped by the errors of a configuration that cannot be used,
+// though its file is well-formed: of what it names. Starting again is of no use before
+// that is mended.
+var ErrSettings = errors.New("unusable settings")
+
+// settings is an error of settings, with its own text.
+func settings(err error) error { return &explained{err.Error(), errors.Join(err, ErrSettings)} }
+
 // explained is an error whose text says what to do; what it wraps is for
 // errors.Is.
 type explained struct {

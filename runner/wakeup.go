@@ -24,11 +24,11 @@ func (s *service) serveWake(ctx context.Context, labels func() []string) (woken 
 	}
 	data, err := os.ReadFile(p.WakeSecretFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("poll.wake_secret_file: %w", err)
+		return nil, nil, settings(fmt.Errorf("poll.wake_secret_file: %w", err))
 	}
 	secret := strings.TrimSpace(string(data))
 	if len(secret) < minSecret {
-		return nil, nil, fmt.Errorf("poll.wake_secret_file: the secret in %s has %d bytes, fewer than %d: anybody could guess it; `openssl rand -hex 32` makes a good one", p.WakeSecretFile, len(secret), minSecret)
+		return nil, nil, settings(fmt.Errorf("poll.wake_secret_file: the secret in %s has %d bytes, fewer than %d: anybody could guess it; `openssl rand -hex 32` makes a good one", p.WakeSecretFile, len(secret), minSecret))
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Wake)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"otelrunner/otel"
 	"otelrunner/runner"
 	"otelrunner/runner/config"
 
@@ -37,7 +38,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &silent):
 		return silent.code
-	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, config.ErrNoFile), errors.Is(err, runner.ErrWorkflow):
+	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, config.ErrNoFile), errors.Is(err, runner.ErrWorkflow), errors.Is(err, runner.ErrSettings), errors.Is(err, otel.ErrSettings):
 		return exitUsage
 	case errors.Is(err, runner.ErrUnregistered):
 		return exitUnregistered
