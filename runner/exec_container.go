@@ -20,15 +20,7 @@ type sending struct {
 
 // Open opens and copies.
 func (f sending) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
-	s, err := f.Provider.Open(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.put(ctx, s, s.Info().Workspace, spec.Log); err != nil {
-		_ = s.Close(context.WithoutCancel(ctx)) // the first error is the one to tell
-		return nil, err
-	}
-	return s, nil
+	return openFilled(ctx, f.Provider, spec, f.put)
 }
 
 // put makes the copy here and sends it into a folder of the sandbox.

@@ -46,11 +46,16 @@ func newFilling(p sandbox.Provider, repo *repository, without []string) filling 
 
 // Open opens and copies.
 func (f filling) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
-	s, err := f.Provider.Open(ctx, spec)
+	return openFilled(ctx, f.Provider, spec, f.put)
+}
+
+// openFilled opens a sandbox and has put fill its workspace.
+func openFilled(ctx context.Context, p sandbox.Provider, spec sandbox.Spec, put func(context.Context, sandbox.Sandbox, string, func(string)) error) (sandbox.Sandbox, error) {
+	s, err := p.Open(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.put(ctx, s, s.Info().Workspace, spec.Log); err != nil {
+	if err := put(ctx, s, s.Info().Workspace, spec.Log); err != nil {
 		_ = s.Close(context.WithoutCancel(ctx)) // the first error is the one to tell
 		return nil, err
 	}

@@ -19,14 +19,9 @@ func (j *jobRun) dockerProgram(r *stepRun, a *loaded, u *use, s stage) (program,
 	if !ok {
 		return program{}, errors.New(j.refusal(a.ref.String(), action.DockerImage))
 	}
-	values := j.exprs(r.life.hard, r.scope, inputsOnly(u), "action.runs.args")
-	env, err := evalVars(a.meta.Runs.Env, values)
+	env, args, err := j.envAndArgs(r, a, u)
 	if err != nil {
-		return program{}, fmt.Errorf("env of %s: %w", a.ref, err)
-	}
-	args, err := dockerArguments(a, u, values)
-	if err != nil {
-		return program{}, fmt.Errorf("args of %s: %w", a.ref, err)
+		return program{}, err
 	}
 	if u.image == "" {
 		if u.image, err = j.images.prepare(r.life.soft, runner, a); err != nil {
@@ -44,6 +39,18 @@ func (j *jobRun) dockerProgram(r *stepRun, a *loaded, u *use, s stage) (program,
 			runner: runner, image: u.image, entrypoint: splitArguments(entrypointOf(a, u, s)),
 		},
 	}, nil
+}
+
+// envAndArgs evaluates what an action of an image or a module gives its programs.
+func (j *jobRun) envAndArgs(r *stepRun, a *loaded, u *use) (env map[string]string, args []string, err error) {
+	values := j.exprs(r.life.hard, r.scope, inputsOnly(u), "action.runs.args")
+	if env, err = evalVars(a.meta.Runs.Env, values); err != nil {
+		return nil, nil, fmt.Errorf("env of %s: %w", a.ref, err)
+	}
+	if args, err = dockerArguments(a, u, values); err != nil {
+		return nil, nil, fmt.Errorf("args of %s: %w", a.ref, err)
+	}
+	return env, args, nil
 }
 
 // containerProgram is what a program that runs in a container of its own has

@@ -57,14 +57,9 @@ type fetchedModule struct {
 // moduleProgram plans one program of an action that is a WebAssembly module: its
 // main, pre or post.
 func (j *jobRun) moduleProgram(r *stepRun, a *loaded, u *use, s stage) (program, error) {
-	values := j.exprs(r.life.hard, r.scope, inputsOnly(u), "action.runs.args")
-	env, err := evalVars(a.meta.Runs.Env, values)
+	env, args, err := j.envAndArgs(r, a, u)
 	if err != nil {
-		return program{}, fmt.Errorf("env of %s: %w", a.ref, err)
-	}
-	args, err := dockerArguments(a, u, values)
-	if err != nil {
-		return program{}, fmt.Errorf("args of %s: %w", a.ref, err)
+		return program{}, err
 	}
 	p := program{
 		env:    j.environment(merge(env, r.env), r.action, u.ownVariables()),

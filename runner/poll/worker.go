@@ -138,33 +138,24 @@ func (w *worker) sleep(ctx context.Context, err error) bool {
 		d = max(d, o.RetryAfter(err))
 		w.log.Warn("fetch task: the server cannot be asked for work", "error", err, "errors", w.backoff.errors, "again_in", d.Round(time.Millisecond))
 	}
-	w.p.until(d)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-o.Wake:
-		w.woken = true
-		w.p.version.Store(0) // there is something, whatever the server remembers
-		return true
-	case <-w.p.again:
-		w.p.version.Store(0)
-		return true
-	case <-w.ticket.yield:
-		return false
-	case <-ctx.Done():
-		return false
-	}
+	return w.rest(ctx, d, o.Wake)
 }
 
 // pause is sleep without a reason to hurry.
-func (w *worker) pause(ctx context.Context, d time.Duration) bool {
+func (w *worker) pause(ctx context.Context, d time.Duration) bool { return w.rest(ctx, d, nil) }
+
+// rest waits for d, or until wake or another worker says that there is something;
+// false is sleep's.
+func (w *worker) rest(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	w.p.until(d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-wake:
+		w.woken = true
+		w.p.version.Store(0) // there is something, whatever the server remembers
 		return true
 	case <-w.p.again:
 		w.p.version.Store(0)

@@ -126,7 +126,7 @@ func makeFolder(path string, user *User) error {
 
 // StageEntries makes a tree as Stage does, from entries: next returns each folder
 // before what it holds, the content of regular files, and io.EOF at the end.
-func (i *Inside) StageEntries(ctx context.Context, name string, next func() (staging.Entry, io.Reader, error)) (string, error) {
+func (i *Inside) StageEntries(ctx context.Context, name string, next nextEntry) (string, error) {
 	return i.stageOnce(name, func(to string) error {
 		var err error
 		i.as(func() { err = makeTree(ctx, to, checked(next)) })
@@ -136,14 +136,14 @@ func (i *Inside) StageEntries(ctx context.Context, name string, next func() (sta
 
 // ImportEntries puts a tree of entries into a folder, over what is there; next is
 // that of StageEntries.
-func (i *Inside) ImportEntries(ctx context.Context, dir string, next func() (staging.Entry, io.Reader, error)) error {
+func (i *Inside) ImportEntries(ctx context.Context, dir string, next nextEntry) error {
 	var err error
 	i.as(func() { err = mergeTree(ctx, i.path(dir), checked(next)) })
 	return err
 }
 
 // checked refuses entries outside of the tree.
-func checked(next func() (staging.Entry, io.Reader, error)) func() (staging.Entry, io.Reader, error) {
+func checked(next nextEntry) nextEntry {
 	return func() (staging.Entry, io.Reader, error) {
 		entry, content, err := next()
 		if err == nil && (!filepath.IsLocal(entry.Path) || entry.Path == ".") {

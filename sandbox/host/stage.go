@@ -118,57 +118,63 @@ func (f *fileOf) Close() error {
 	return f.file.Close()
 }
 
-// makeTree makes a tree of entries, folders before what they hold, until next
-// returns io.EOF. Contents that are io.Closers are closed. What it could not
-// finish, it removes.
-func makeTree(ctx context.Context, to string, next func() (staging.Entry, io.Reader, error)) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return diskError("make the folder", to, err)
+// nextEntry returns the next entry of a tree: folders before what they hold, the
+// content of regular files, and io.EOF at the end. Contents that are io.Closers are
+// closed.
+type nextEntry = func() (staging.Entry, io.Reader, error)
+
+// makeTree makes a tree of entries. What it could not finish, it removes.
+func makeTree(ctx context.Context, to string, next nextEntry) error {
+	if err := makeTop(to); err != nil {
+		return err
 	}
-	for {
-		entry, content, err := next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			err = makeEntry(filepath.Join(to, filepath.FromSlash(entry.Path)), entry, content)
-		}
-		if err != nil {
-			return errors.Join(err, removeTree(context.Background(), to))
-		}
+	if err := eachEntry(ctx, to, next, makeEntry); err != nil {
+		return errors.Join(err, removeTree(context.Background(), to))
 	}
+	return nil
 }
 
 // mergeTree is makeTree over what is there already: folders stay with what they
 // hold, and anything else gives way. What it could not finish, it leaves.
-func mergeTree(ctx context.Context, to string, next func() (staging.Entry, io.Reader, error)) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return diskError("make the folder", to, err)
+func mergeTree(ctx context.Context, to string, next nextEntry) error {
+	if err := makeTop(to); err != nil {
+		return err
 	}
-	for {
-		entry, content, err := next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(to, filepath.FromSlash(entry.Path))
+	return eachEntry(ctx, to, next, func(path string, entry staging.Entry, content io.Reader) error {
 		if info, err := os.Lstat(path); err == nil {
 			if entry.Mode.IsDir() && info.IsDir() {
-				continue
+				return nil
 			}
 			if err := removeAny(path); err != nil {
 				return err
 			}
 		}
-		if err := makeEntry(path, entry, content); err != nil {
+		return makeEntry(path, entry, content)
+	})
+}
+
+// makeTop makes the folder of a tree.
+func makeTop(to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return diskError("make the folder", to, err)
+	}
+	return nil
+}
+
+// eachEntry calls put for each entry, with the path that it has in the folder to.
+func eachEntry(ctx context.Context, to string, next nextEntry, put func(path string, entry staging.Entry, content io.Reader) error) error {
+	for {
+		entry, content, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := put(filepath.Join(to, filepath.FromSlash(entry.Path)), entry, content); err != nil {
 			return err
 		}
 	}
