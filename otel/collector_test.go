@@ -90,7 +90,7 @@ func passSignals(t *testing.T, binary string) {
 		}
 	}
 	t.Cleanup(stop)
-	eventually(t, "the collector listens", func() error {
+	oteltest.Eventually(t, "the collector listens", func() error {
 		c, err := net.Dial("tcp", httpAddr)
 		if err == nil {
 			err = c.Close()
@@ -111,7 +111,7 @@ func passSignals(t *testing.T, binary string) {
 	file := postTraceFile(t, "http://"+httpAddr)
 
 	var shown map[string]family
-	eventually(t, "the collector shows the metrics", func() error {
+	oteltest.Eventually(t, "the collector shows the metrics", func() error {
 		resp, err := http.Get("http://" + promAddr + "/metrics")
 		if err != nil {
 			return err
@@ -208,23 +208,4 @@ func withoutLabels(f family) family {
 		out.Series["{"+strings.Join(kept, ",")+"}"] = s
 	}
 	return out
-}
-
-// eventually waits for something outside of this process.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within 20 s: %v", what, err)
-		case <-tick.C:
-		}
-	}
 }

@@ -3,7 +3,6 @@ package runner
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"otelrunner/runner/action/actiontest"
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
-	"otelrunner/sandbox/wasm"
 	"otelrunner/sandbox/wasm/wasmtest"
 )
 
@@ -223,24 +221,5 @@ func TestModulesDocker(t *testing.T) {
 			result, err := Exec(t.Context(), o)
 			checkWorkflow(t, &c, result, err, r.outcomes(t))
 		})
-	}
-}
-
-// moduleWasm is wasmOfTests without a shell: modules need none.
-func moduleWasm(t *testing.T) func(*wasm.Options) {
-	t.Helper()
-	program := theWorker.program(t)
-	cache, err := wasmtest.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := t.TempDir()
-	t.Cleanup(func() {
-		if left, err := os.ReadDir(filepath.Join(root, "jobs")); err == nil && len(left) > 0 {
-			t.Errorf("%d folders of jobs are left", len(left))
-		}
-	})
-	return func(o *wasm.Options) {
-		o.Command, o.Cache, o.Root, o.Toolbox = []string{program}, cache, root, nil
 	}
 }

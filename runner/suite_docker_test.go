@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,10 +265,5 @@ var hostOnly = map[string]string{
 // TestHostOnly keeps the list above true.
 func TestHostOnly(t *testing.T) {
 	t.Parallel()
-	cases := suiteCases(t)
-	for name, why := range hostOnly {
-		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return c.Name == name }) {
-			t.Errorf("hostOnly: there is no case %q, or it has no reason", name)
-		}
-	}
+	namesCases(t, "hostOnly", hostOnly)
 }

@@ -56,6 +56,22 @@ func wasmOfTests(t testing.TB) func(*wasm.Options) {
 	if !toolbox.There() {
 		t.Skip("no toolbox: make toolbox builds it")
 	}
+	return wasmHere(t)
+}
+
+// moduleWasm is wasmOfTests without a shell: modules need none.
+func moduleWasm(t testing.TB) func(*wasm.Options) {
+	t.Helper()
+	change := wasmHere(t)
+	return func(o *wasm.Options) {
+		change(o)
+		o.Toolbox = nil
+	}
+}
+
+// wasmHere is what both have: it also looks that no job leaves its folder.
+func wasmHere(t testing.TB) func(*wasm.Options) {
+	t.Helper()
 	program := theWorker.program(t)
 	cache, err := wasmtest.CacheDir()
 	if err != nil {

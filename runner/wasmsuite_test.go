@@ -108,12 +108,8 @@ var notForWasm = map[string]string{
 // TestNotForWasm keeps the lists above true.
 func TestNotForWasm(t *testing.T) {
 	t.Parallel()
+	namesCases(t, "notForWasm", notForWasm)
 	cases := suiteCases(t)
-	for name, why := range notForWasm {
-		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return c.Name == name }) {
-			t.Errorf("notForWasm: there is no case %q, or it has no reason", name)
-		}
-	}
 	for name, why := range notInToolbox {
 		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return slices.Contains(c.Needs, name) }) {
 			t.Errorf("notInToolbox: no case needs %q, or it has no reason", name)

@@ -170,14 +170,5 @@ func checkChaos(t *testing.T, done giteatest.Task, log string, want int) {
 // processesOf are the processes with that text in their environment.
 func processesOf(t *testing.T, text string) (pids []string) {
 	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if env, err := os.ReadFile(f); err == nil && strings.Contains(string(env), text) {
-			pids = append(pids, filepath.Base(filepath.Dir(f)))
-		}
-	}
-	return pids
+	return processesWhose(t, "environ", text)
 }

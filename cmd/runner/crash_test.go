@@ -28,12 +28,18 @@ func (p *process) kill() {
 // processesWith are the processes whose command line has that text.
 func processesWith(t *testing.T, text string) (pids []string) {
 	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	return processesWhose(t, "cmdline", text)
+}
+
+// processesWhose are those whose file of that name in /proc has the text.
+func processesWhose(t *testing.T, name, text string) (pids []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if line, err := os.ReadFile(f); err == nil && strings.Contains(string(line), text) {
+		if content, err := os.ReadFile(f); err == nil && strings.Contains(string(content), text) {
 			pids = append(pids, filepath.Base(filepath.Dir(f)))
 		}
 	}

@@ -151,17 +151,24 @@ func (b *safeBuffer) String() string {
 
 func (r *rig) start(args ...string) *process {
 	r.t.Helper()
-	return r.startWith(nil, args...)
+	return r.startAs(func(*exec.Cmd) {}, nil, args...)
 }
 
 // startWith runs the program under another one.
 func (r *rig) startWith(under []string, args ...string) *process {
+	r.t.Helper()
+	return r.startAs(func(*exec.Cmd) {}, under, args...)
+}
+
+// startAs has the command changed before it starts.
+func (r *rig) startAs(change func(*exec.Cmd), under []string, args ...string) *process {
 	r.t.Helper()
 	p := &process{t: r.t, ended: make(chan struct{})}
 	all := append(append(under[:len(under):len(under)], binary), args...)
 	p.cmd = exec.Command(all[0], all[1:]...)
 	p.cmd.Dir, p.cmd.Env = r.dir, r.env
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	change(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

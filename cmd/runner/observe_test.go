@@ -70,25 +70,6 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// eventually waits for something outside of this process.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within 30 s: %v", what, err)
-		case <-tick.C:
-		}
-	}
-}
-
 func getText(address, accept string) (string, error) {
 	req, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
@@ -110,7 +91,7 @@ func getText(address, accept string) (string, error) {
 // listening waits until somebody listens.
 func listening(t *testing.T, address string) {
 	t.Helper()
-	eventually(t, address+" listens", func() error {
+	oteltest.Eventually(t, address+" listens", func() error {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			err = c.Close()
@@ -292,10 +273,10 @@ otel:
 	run := otel.Run{Server: r.url, Repository: "root1/demo", ID: 77, Attempt: 1}
 	trace := run.TraceID().String()
 
-	eventually(t, "Prometheus knows both jobs", func() error {
+	oteltest.Eventually(t, "Prometheus knows both jobs", func() error {
 		return query(prom, `sum(act_runner_job_total{status="success"}) == 2`)
 	})
-	eventually(t, "Prometheus has the queue time and a worker's state", func() error {
+	oteltest.Eventually(t, "Prometheus has the queue time and a worker's state", func() error {
 		if err := query(prom, `act_runner_job_queue_duration_seconds_count >= 2`); err != nil {
 			return err
 		}
@@ -305,7 +286,7 @@ otel:
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "Prometheus has the exemplars", func() error {
+	oteltest.Eventually(t, "Prometheus has the exemplars", func() error {
 		body, err := getText("http://"+prom+"/api/v1/query_exemplars?query=act_runner_job_duration_seconds_bucket&start="+
 			url.QueryEscape(time.Now().Add(-time.Hour).Format(time.RFC3339))+"&end="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339)), "")
 		if err == nil && !strings.Contains(body, trace) {
@@ -512,7 +493,7 @@ jobs:
 			}
 		}
 		if c.name == "fails" { // after the retries of an export
-			eventually(t, "failed exports are counted", func() error {
+			oteltest.Eventually(t, "failed exports are counted", func() error {
 				text, err := getText("http://"+metrics+"/metrics", "text/plain")
 				for _, signal := range []string{"logs", "traces", "metrics"} {
 					if err == nil && !regexp.MustCompile(`(?m)^act_runner_otel_export_failures_total\{signal="`+signal+`"\} [1-9]`).MatchString(text) {

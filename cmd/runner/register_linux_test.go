@@ -52,23 +52,9 @@ func (x *terminal) echoes(t *testing.T) bool {
 // dialog starts a command on the terminal; its output is a process's.
 func (r *rig) dialog(x *terminal, args ...string) *process {
 	r.t.Helper()
-	p := &process{t: r.t, ended: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
-	p.cmd.Dir, p.cmd.Env, p.cmd.Stdin = r.dir, r.env, x.side
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := p.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
-	r.t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	})
-	return p
+	return r.startAs(func(cmd *exec.Cmd) {
+		cmd.Stdin, cmd.SysProcAttr = x.side, &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	}, nil, args...)
 }
 
 // answer waits for a question and types what follows.

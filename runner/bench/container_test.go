@@ -9,16 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"otelrunner/runner/config"
+	"otelrunner/sandbox/container/enginetest"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -52,9 +50,9 @@ func containerSteps(t *testing.T, row printer) {
 
 // containerJobs measures with a number of containers that are kept ready.
 func containerJobs(t *testing.T, row printer, standby int, fork, docker time.Duration) {
-	counter := newCounter(t)
+	engine := enginetest.New(t)
 	d := newDaemonOf(t, "docker://"+benchImage, func(c *config.Config) {
-		c.Container.DockerHost, c.Container.Standby, c.Container.Pull = "unix://"+counter.socket, standby, "never"
+		c.Container.DockerHost, c.Container.Standby, c.Container.Pull = engine.Host(), standby, "never"
 	})
 	defer d.stop()
 	how, target := "cold", 400*time.Millisecond
@@ -65,12 +63,12 @@ func containerJobs(t *testing.T, row printer, standby int, fork, docker time.Dur
 		text := steps(repeat("true", n)...)
 		took = median(7, func() time.Duration {
 			if standby > 0 { // the next one is made while the last job's is removed
-				counter.quiet(time.Second)
+				engine.Quiet(time.Second)
 			}
-			before := counter.count()
+			before := len(engine.Since(0))
 			took, _ := d.job(t, strings.Replace(text, "steps:", "defaults: {run: {shell: sh}}\n    steps:", 1))
-			counter.quiet(500 * time.Millisecond)
-			calls = counter.count() - before
+			engine.Quiet(500 * time.Millisecond)
+			calls = len(engine.Since(0)) - before
 			return took
 		})
 		return took, calls
@@ -142,79 +140,4 @@ func importBusybox(ctx context.Context, engine *client.Client, name string) erro
 	}
 	_, err = io.Copy(io.Discard, answer)
 	return errors.Join(err, answer.Close())
-}
-
-// A counter is a socket before the engine's that counts requests.
-type counter struct {
-	socket string
-
-	mu    sync.Mutex
-	calls int
-	last  time.Time
-}
-
-func newCounter(t *testing.T) *counter {
-	t.Helper()
-	c := &counter{socket: filepath.Join(t.TempDir(), "docker.sock")}
-	listener, err := net.Listen("unix", c.socket)
-	must(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go c.serve(conn)
-		}
-	}()
-	return c
-}
-
-func (c *counter) serve(conn net.Conn) {
-	defer func() { _ = conn.Close() }()
-	engine, err := net.Dial("unix", "/var/run/docker.sock")
-	if err != nil {
-		return
-	}
-	defer func() { _ = engine.Close() }()
-	go func() {
-		_, _ = io.Copy(conn, engine)
-		_ = conn.Close()
-	}()
-	_, _ = io.Copy(engine, io.TeeReader(conn, c))
-	if half, ok := engine.(*net.UnixConn); ok {
-		_ = half.CloseWrite()
-	}
-}
-
-// Write counts request lines; clients flush each request, so that one begins a
-// Write.
-func (c *counter) Write(b []byte) (int, error) {
-	line, _, _ := bytes.Cut(b[:min(len(b), 1024)], []byte("\r\n"))
-	if bytes.HasSuffix(line, []byte(" HTTP/1.1")) {
-		c.mu.Lock()
-		c.calls, c.last = c.calls+1, time.Now()
-		c.mu.Unlock()
-	}
-	return len(b), nil
-}
-
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.calls
-}
-
-// quiet waits until no request has come for a while.
-func (c *counter) quiet(while time.Duration) {
-	for {
-		c.mu.Lock()
-		left := while - time.Since(c.last)
-		c.mu.Unlock()
-		if left <= 0 {
-			return
-		}
-		time.Sleep(left)
-	}
 }

@@ -26,6 +26,7 @@ import (
 
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/container"
+	"otelrunner/sandbox/container/enginetest"
 )
 
 func TestMemoryLimit(t *testing.T) {
@@ -55,13 +56,13 @@ func TestMemoryLimit(t *testing.T) {
 // TestEngineGoes: the engine goes away in the middle of a job, and comes back.
 func TestEngineGoes(t *testing.T) {
 	l := engine(t)
-	x := newProxy(t)
-	p := l.provider(t, container.Options{Host: "unix://" + x.socket, Timeout: time.Second})
+	x := enginetest.New(t)
+	p := l.provider(t, container.Options{Host: x.Host(), Timeout: time.Second})
 	s, err := p.Open(t.Context(), newSpec())
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(200*time.Millisecond, x.cut)
+	time.AfterFunc(200*time.Millisecond, x.Cut)
 	start := time.Now()
 	_, err = s.Run(t.Context(), &sandbox.Command{Args: []string{"sleep", "60"}})
 	if err == nil || time.Since(start) > 10*time.Second {
@@ -74,7 +75,7 @@ func TestEngineGoes(t *testing.T) {
 		t.Error("Close says nothing")
 	}
 	contains(t, "next job", refused(t, p, newSpec()), "has not answered for 1s")
-	x.listen(t)
+	x.Listen(t)
 	again := open(t, p, newSpec())
 	same(t, "after it came back", sh(t, again, "echo fine"), "fine")
 	if _, err := p.Sweep(t.Context()); err != nil {
