@@ -41,11 +41,15 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: o.transport, Log: o.log})
+	transport, trust, err := fetchTransport(o)
 	if err != nil {
 		return nil, err
 	}
-	modules, err := newModules(o.cfg, o.transport, o.log)
+	actions, err := action.New(action.Options{Dir: actionsDir(o.cfg), Transport: transport, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
+	modules, err := newModules(o.cfg, transport, o.log)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +64,8 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Wasm:   o.wasm,
 		},
 		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules,
-		RefuseEarly: wasmOnly(o.cfg),
-		Env:         env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
+		RefuseEarly: wasmOnly(o.cfg), Trust: trust,
+		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime"
 	"slices"
 
 	"otelrunner/runner/config"
 	"otelrunner/runner/label"
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/wasm/netgate"
 )
 
 // The mode wasm-only: whatever would leave the WASM sandbox is refused before
@@ -31,6 +33,22 @@ type refusing struct{ err error }
 
 // Open implements sandbox.Provider.
 func (r refusing) Open(context.Context, sandbox.Spec) (sandbox.Sandbox, error) { return nil, r.err }
+
+// fetchTransport carries what the runner fetches for workflows, and trust lets it
+// reach a server that the Gitea server names. In the mode wasm-only nothing else in a
+// private network is reached, as jobs there have no other way to it; those of the
+// other mode reach it by themselves.
+func fetchTransport(o engineOptions) (transport http.RoundTripper, trust func(address string), err error) {
+	if !wasmOnly(o.cfg) {
+		return o.transport, nil, nil
+	}
+	guard, err := netgate.NewGuard(o.transport, o.cfg.Sandbox.PrivateHosts, netgate.Options{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("sandbox.private_hosts: %w", err)
+	}
+	guard.Trust(o.instance)
+	return guard, guard.Trust, nil
+}
 
 // checkWasmOnly says why a runner of the mode cannot start, and warns of labels
 // whose jobs it will refuse.

@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"otelrunner/runner/config"
@@ -43,6 +46,45 @@ func TestWasmOnlyRefusesEarly(t *testing.T) {
 			o.Labels = label.List{{Name: "host", Scheme: label.Wasm}}
 			result, err := Exec(t.Context(), o)
 			checkWorkflow(t, &c, result, err, r.outcomes(t))
+		})
+	}
+}
+
+// TestWasmOnlyFetches has jobs of the mode wasm-only that name what lies at this
+// machine: the runner asks none of its servers but those that are listed.
+func TestWasmOnlyFetches(t *testing.T) {
+	t.Parallel()
+	host, _ := moduleRegistry(t, theProbe(t))
+	never := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a server of this machine is asked") }))
+	t.Cleanup(never.Close)
+	address := never.Listener.Addr().String()
+	const head = "on: push\njobs:\n  t:\n    runs-on: host\n    steps:\n"
+	const refused = "~an address of this machine or of a private network, where this runner fetches nothing for a workflow: its operator can allow the server in sandbox.private_hosts"
+	fails := jobtest.Want{Result: "failure", Steps: []string{"skipped"}, Log: []string{refused}}
+	for _, c := range []struct {
+		jobtest.Case
+		hosts []string
+	}{
+		{Case: jobtest.Case{Name: "a registry", Workflow: head + "      - uses: wasm://" + host + "/tools/probe:1\n", Want: fails}},
+		{Case: jobtest.Case{Name: "a file", Workflow: head + "      - uses: wasm+https://" + address + "/m.wasm#sha256=" + strings.Repeat("0", 64) + "\n", Want: fails}},
+		{Case: jobtest.Case{Name: "an action", Workflow: head + "      - uses: https://" + address + "/acts/one@v1\n", Want: fails}},
+		{Case: jobtest.Case{Name: "a listed registry", Workflow: head + "      - uses: wasm://" + host + "/tools/probe:1\n        with: {args: it-runs}\n",
+			Want: jobtest.Want{Result: "success", Steps: []string{"success"}, Log: []string{"argument <it-runs>"}}}, hosts: []string{host}},
+		{Case: jobtest.Case{Name: "the Gitea server", Repos: map[string]map[string]string{"acts/one@v1": {
+			"action.yml": "name: one\nruns: {using: wasm, main: m.wasm, args: [by the server]}\n", "m.wasm": theProbe(t),
+		}}, Workflow: head + "      - uses: acts/one@v1\n", Want: jobtest.Want{Result: "success", Steps: []string{"success"}, Log: []string{"argument <by the server>"}}}},
+	} {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			c.Serve(t)
+			r := newRecorders(&c.Case)
+			cfg := suiteConfig(t, t.TempDir())
+			cfg.Sandbox.Mode, cfg.Sandbox.AllowWeak, cfg.Sandbox.PrivateHosts = config.WASMOnly, true, c.hosts
+			o := execOptions(t, &c.Case, cfg, r, nil)
+			o.seams.wasm = moduleWasm(t)
+			o.Labels = label.List{{Name: "host", Scheme: label.Wasm}}
+			result, err := Exec(t.Context(), o)
+			checkWorkflow(t, &c.Case, result, err, r.outcomes(t))
 		})
 	}
 }

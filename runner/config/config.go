@@ -117,6 +117,7 @@ type Sandbox struct {
 	Fuel          int // instructions; 0: no limit
 	Deterministic bool
 	NetworkAllow  []string
+	PrivateHosts  []string // in the mode wasm-only, beside the Gitea server
 }
 
 // WASMOnly is the Mode in which nothing but the WASM sandbox runs jobs.

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			Mode: "any",
 			Time: 6 * time.Hour, CPU: time.Hour, CompileTime: 2 * time.Minute,
 			Memory: 512 << 20, Output: 64 << 20, Disk: 4 << 30, FileSize: 1 << 30, ModuleSize: 64 << 20, CompiledSize: 2 << 30,
-			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32, NetworkAllow: []string{},
+			OpenFiles: 512, Files: 200_000, TableElements: 10_000_000, Programs: 32, NetworkAllow: []string{}, PrivateHosts: []string{},
 		},
 		Metrics: config.Metrics{
 			Addr: "127.0.0.1:9101", Namespace: "act_runner", ReadinessGrace: 30 * time.Second,
@@ -158,6 +158,7 @@ sandbox:
   fuel: 1000000
   deterministic: true
   network_allow: [api.example.com, "*.example.org:8443"]
+  private_hosts: ["registry.internal:5000"]
 metrics:
   enabled: true
   addr: :9102
@@ -199,7 +200,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 		Sandbox: config.Sandbox{
 			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10, CompiledSize: 300 << 20,
-			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"},
+			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"}, PrivateHosts: []string{"registry.internal:5000"},
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",
 			Labels: map[string]string{"site": "berlin"}, QueueThreshold: 90 * time.Second,

@@ -183,6 +183,8 @@ func schema() []key {
 			doc: "How much the compiled modules may take on the disk, those of all jobs and runners that share the folder together: what was not used for longest goes first. Compiled code has about four times a module's size."},
 		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,
 			doc: "The servers that programs may ask over HTTPS, by the sandbox's own functions: a host, *.HOST for all below one, with :PORT, or http://HOST for requests that are not encrypted. Addresses of this machine and of private networks are refused, whatever name leads to them. Empty: no network.", example: `["api.example.com", "*.cdn.example.com"]`},
+		{path: "sandbox.private_hosts", field: func(c *Config) any { return &c.Sandbox.PrivateHosts }, def: "", check: netgate.Check,
+			doc: "In the mode wasm-only: servers of this machine or of private networks from which the runner itself fetches what workflows name (modules, actions, repositories, submodules), written as in network_allow. All others there are refused after their names were resolved, but for the Gitea server.", example: `["registry.internal:5000"]`},
 		{path: "sandbox.fuel", field: func(c *Config) any { return &c.Sandbox.Fuel }, def: "0", unit: "instructions", min: 0, max: 1 << 62,
 			doc: "How many WebAssembly instructions each program of a step may run, counted at the entries of functions and the turns of loops: the same count in every run and on every machine. The shell counts like any program. 0: no limit, and nothing is counted."},
 		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",

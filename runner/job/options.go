@@ -19,6 +19,10 @@ type Options struct {
 	// own idea of its address, which is the default, may lead elsewhere.
 	Instance string
 
+	// Trust, which may be nil, is told the addresses of the Gitea server that a task
+	// names, before anything is fetched.
+	Trust func(address string)
+
 	// Labels are what the runner offers; runs-on picks one of them.
 	Labels label.List
 

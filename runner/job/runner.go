@@ -41,6 +41,11 @@ func (r *Runner) Run(ctx context.Context, cancel <-chan struct{}, t *task.Task, 
 		}
 		j.tellEnd(ctx, result)
 	}()
+	if r.opts.Trust != nil {
+		for _, key := range []string{"server_url", "gitea_default_actions_url"} {
+			r.opts.Trust(t.String(key))
+		}
+	}
 	wf, job, err := readJob(t)
 	if err != nil {
 		out.faults(err)
