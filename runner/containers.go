@@ -242,6 +242,9 @@ const (
 func (c *containers) keep(ctx context.Context, p *container.Provider) {
 	var due time.Time // when the next sweep is
 	warm := sync.OnceFunc(func() {
+		if c.needed() {
+			p.KeepNetwork()
+		}
 		for _, image := range c.images {
 			p.Warm(image)
 		}

@@ -33,6 +33,7 @@ type job struct {
 	arch     string // the engine's, by Go's name
 	main     *running
 	network  string // to be removed with the job; "" when it is not the job's own
+	spare    string // the network, when it was kept ready
 	standby  string // the label of a container that was kept ready, and its things
 
 	watch *serviceWatch // nil without services
@@ -204,6 +205,9 @@ func (j *job) Close(ctx context.Context) (err error) {
 		errs[len(errs)-1] = j.provider.removeNetwork(ctx, j.network)
 	}
 	j.provider.process.setActive(j.spec.ID, false)
+	if j.spare != "" {
+		j.provider.process.setActive(spareJob(j.spare), false)
+	}
 	if j.standby != "" {
 		j.provider.process.setActive(j.standby, false)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/moby/client"
 
@@ -83,4 +84,46 @@ func TestServiceCalledAsAnAction(t *testing.T) {
 	if n := strings.Count(log.String(), "--workdir is left out"); n != 1 {
 		t.Errorf("that --workdir has no effect is told %d times: %s", n, log.String())
 	}
+}
+
+// TestKeptNetwork: a network that was made before its job, which no other job gets.
+func TestKeptNetwork(t *testing.T) {
+	l := engine(t)
+	p := l.provider(t, container.Options{})
+	kept := func() string {
+		t.Helper()
+		for range 600 {
+			if name := p.KeptNetwork(); name != "" {
+				return name
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Fatal("no network is kept")
+		return ""
+	}
+	p.KeepNetwork()
+	first := kept()
+	if n, err := p.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("the sweep removed %d living things, %v", n, err)
+	}
+	spec := newSpec()
+	spec.Services = []sandbox.Service{{Name: "web", Container: sandbox.Container{Image: busybox,
+		Command: []string{"sh", "-c", "mkdir /www; echo fine > /www/index.html; httpd -f -p 8080 -h /www"}}}}
+	s, err := p.Open(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the job's network", s.Info().JobContainer.Network, first)
+	same(t, "service", sh(t, s, "for i in 1 2 3 4 5; do wget -q -O - http://web:8080/ && exit; sleep 0.2; done"), "fine")
+	closeBox(t, s)
+	second := kept()
+	if second == first {
+		t.Error("a job's network is kept for the next one")
+	}
+	// Somebody prunes networks.
+	if _, err := l.engine.NetworkRemove(t.Context(), second, client.NetworkRemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	spec = newSpec()
+	same(t, "the network after that", open(t, p, spec).Info().JobContainer.Network, "otelrunner-"+spec.ID)
 }

@@ -49,6 +49,7 @@ type Provider struct {
 	refill  bool                   // whatever is there; guarded by filling
 
 	standby *standby
+	spare   *spareNetwork
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -73,17 +74,19 @@ func New(o Options) (*Provider, error) {
 		process: o.Process,
 		filling: make(chan struct{}, 1),
 	}
-	p.standby = newStandby(p, o.Standby)
+	p.standby, p.spare = newStandby(p, o.Standby), newSpareNetwork(p)
 	return p, nil
 }
 
 // Cool ends what is kept ready for jobs to come, and from now on nothing is. Jobs go
 // on, and may begin.
-func (p *Provider) Cool(ctx context.Context) error { return p.standby.close(ctx) }
+func (p *Provider) Cool(ctx context.Context) error {
+	return errors.Join(p.standby.close(ctx), p.spare.close(ctx))
+}
 
 // Close ends what was kept for jobs to come. No job may be running.
 func (p *Provider) Close(ctx context.Context) error {
-	return errors.Join(p.standby.close(ctx), p.engine.Close())
+	return errors.Join(p.Cool(ctx), p.engine.Close())
 }
 
 // labels are those of a job's things.
@@ -191,6 +194,11 @@ func (o *opening) make(ctx context.Context) error {
 	if standby != nil {
 		o.network, o.job.network = standby.network, standby.ownNetwork
 		o.job.main, o.job.image = standby.running, img
+	}
+	if o.network == "" {
+		defer o.p.spare.refill() // when this job needs the engine no more
+		o.network = o.p.spare.take(ctx)
+		o.job.network, o.job.spare = o.network, o.network
 	}
 	if o.network == "" {
 		o.network = reserved + o.spec.ID
