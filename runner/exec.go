@@ -60,6 +60,9 @@ type ExecOptions struct {
 	Color   bool
 	Verbose bool
 
+	// Width is that of the terminal, in characters; 0 is none.
+	Width int
+
 	// Trace ends the output with what took how long; TraceOut is a file that
 	// takes the same as OTLP in its JSON form, "" is none.
 	Trace    bool
@@ -131,7 +134,7 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 	}
 	x := &execution{
 		ExecOptions: o, plan: plan, engine: engine, stop: stop, labels: labels,
-		screen: newScreen(o.Out, o.Color, o.Verbose), ended: make(chan legEnd), trace: tracing,
+		screen: newScreen(o.Out, o.Color, o.Verbose, o.Width), ended: make(chan legEnd), trace: tracing,
 	}
 	result := x.run()
 	return result, tracing.end(&o, x.screen, result)

@@ -21,6 +21,7 @@ type screen struct {
 	prefix  string // of each line
 	color   bool
 	verbose bool // what the engine says of each step is shown, too
+	width   int  // of the terminal, in characters; 0 is not known
 }
 
 // lockedWriter takes one text at a time.
@@ -29,8 +30,8 @@ type lockedWriter struct {
 	w  io.Writer
 }
 
-func newScreen(w io.Writer, color, verbose bool) *screen {
-	return &screen{out: &lockedWriter{w: w}, color: color, verbose: verbose}
+func newScreen(w io.Writer, color, verbose bool, width int) *screen {
+	return &screen{out: &lockedWriter{w: w}, color: color, verbose: verbose, width: width}
 }
 
 // pane is the screen for one of several jobs that run at the same time.

@@ -16,7 +16,7 @@ import (
 // secret.
 func TestTerminalCutsBesideSecrets(t *testing.T) {
 	t.Parallel()
-	var sink job.Sink = &execSink{terminal: newTerminal(newScreen(&bytes.Buffer{}, false, false), nil, []string{"abcdefghij"}, nil)}
+	var sink job.Sink = &execSink{terminal: newTerminal(newScreen(&bytes.Buffer{}, false, false, 0), nil, []string{"abcdefghij"}, nil)}
 	line := strings.Repeat("x", 1000)
 	if got := sink.(job.Cutter).Cut([]byte(line + "abcde")); got > len(line) {
 		t.Errorf("the line is cut at %d, within the secret, want at most %d", got, len(line))

@@ -7,14 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"otelrunner/otel"
 	"otelrunner/otel/observe"
 	"otelrunner/runner/task"
 
-	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -101,92 +98,4 @@ func endOf(r task.Result) observe.End {
 		return observe.End{Result: observe.Cancellation, ErrorType: observe.TypeCancellation}
 	}
 	return observe.End{Result: observe.Failure, ErrorType: "job_failed", Text: "a job failed"}
-}
-
-// The widths of a waterfall, in characters.
-const (
-	waterfallName = 44
-	waterfallBar  = 32
-)
-
-// waterfall shows spans below each other, each with its place in the time of the
-// whole run, how long it took, and how it ended: what took so long?
-func (s *screen) waterfall(spans []sdktrace.ReadOnlySpan) {
-	children := map[trace.SpanID][]sdktrace.ReadOnlySpan{}
-	known := map[trace.SpanID]bool{}
-	for _, sp := range spans {
-		known[sp.SpanContext().SpanID()] = true
-	}
-	var first, last time.Time
-	for _, sp := range spans {
-		parent := sp.Parent().SpanID()
-		if !known[parent] {
-			parent = trace.SpanID{}
-		}
-		children[parent] = append(children[parent], sp)
-		if first.IsZero() || sp.StartTime().Before(first) {
-			first = sp.StartTime()
-		}
-		if sp.EndTime().After(last) {
-			last = sp.EndTime()
-		}
-	}
-	var show func(parent trace.SpanID, depth int)
-	show = func(parent trace.SpanID, depth int) {
-		for _, sp := range children[parent] {
-			s.printf("%s\n", s.waterfallLine(sp, depth, first, last))
-			show(sp.SpanContext().SpanID(), depth+1)
-		}
-	}
-	s.printf("\n")
-	show(trace.SpanID{}, 0)
-}
-
-func (s *screen) waterfallLine(sp sdktrace.ReadOnlySpan, depth int, first, last time.Time) string {
-	name := fit(strings.Repeat("  ", depth)+oneLine(sp.Name()), waterfallName)
-	color, remark := "", ""
-	for _, kv := range sp.Attributes() {
-		switch kv.Key {
-		case semconv.CICDPipelineResultKey, semconv.CICDPipelineTaskRunResultKey:
-			remark = kv.Value.AsString()
-			color = green
-		case semconv.ErrorTypeKey:
-			if remark == "" {
-				remark = kv.Value.AsString()
-			}
-		}
-	}
-	if sp.Status().Code == codes.Error {
-		color = red
-		if d := oneLine(sp.Status().Description); d != "" {
-			remark += ": " + strings.TrimRight(fit(d, 60), " ")
-		}
-	}
-	took := sp.EndTime().Sub(sp.StartTime())
-	return strings.TrimRight(fmt.Sprintf("%s %s %9s  %s", name, s.paint(color, bar(sp.StartTime().Sub(first), took, last.Sub(first))), short(took), s.paint(color, remark)), " ")
-}
-
-// fit makes a text that wide.
-func fit(text string, width int) string {
-	r := []rune(text)
-	if len(r) > width {
-		return string(r[:width-1]) + "…"
-	}
-	return text + strings.Repeat(" ", width-len(r))
-}
-
-// bar is the place of something in the time of the whole.
-func bar(offset, took, whole time.Duration) string {
-	if whole <= 0 {
-		whole = 1
-	}
-	at := func(d time.Duration) int {
-		return min(waterfallBar, max(0, int(float64(d)/float64(whole)*waterfallBar+0.5)))
-	}
-	from := min(at(offset), waterfallBar-1)
-	to := max(at(offset+took), from)
-	if to == from {
-		return "·" + strings.Repeat(" ", from) + "▏" + strings.Repeat(" ", waterfallBar-from-1) + "·"
-	}
-	return "·" + strings.Repeat(" ", from) + strings.Repeat("█", to-from) + strings.Repeat(" ", waterfallBar-to) + "·"
 }

@@ -9,9 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"otelrunner/runner/label"
 	"otelrunner/runner/task"
+
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // TestExecTrace runs two jobs and looks at what is shown and written of them.
@@ -63,14 +70,14 @@ jobs:
 	}
 	want := []string{
 		" |failure: a job failed", // of the cut line
-		"  RUN local/" + filepath.Base(dir) + "/w.yml / one |success",
+		"  one |success",
 		"    set up job |",
 		"      open sandbox |",
 		"        make host workspace |",
 		"    says *** |success",
 		"    fails |failure: exit code 3",
 		"    clean up |",
-		"  RUN local/" + filepath.Base(dir) + "/w.yml / two |failure: exit code 1",
+		"  two |failure: exit code 1",
 		"    set up job |",
 		"      open sandbox |",
 		"        make host workspace |",
@@ -101,8 +108,37 @@ func TestBar(t *testing.T) {
 		{time.Second, 0, time.Second, strings.Repeat(" ", 31) + "█"},
 		{2 * time.Second, time.Hour, time.Second, strings.Repeat(" ", 31) + "█"},
 	} {
-		if got := strings.Trim(bar(c.offset, c.took, c.whole), "·"); got != c.want {
+		if got := strings.Trim(bar(c.offset, c.took, c.whole, 32), "·"); got != c.want {
 			t.Errorf("bar(%v, %v, %v) = %q, want %q", c.offset, c.took, c.whole, got, c.want)
+		}
+	}
+}
+
+// TestWaterfallFits: lines are no longer than the terminal, and what tells jobs of a
+// matrix from each other is in them.
+func TestWaterfallFits(t *testing.T) {
+	rec := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec)).Tracer("")
+	ctx, root := tracer.Start(t.Context(), "RUN w.yml")
+	for _, version := range []string{"1", "2"} {
+		_, job := tracer.Start(ctx, "RUN o/r/w.yml / a job whose name is a very long one indeed, longer than any column (os, "+version+")",
+			trace.WithAttributes(semconv.CICDPipelineName("o/r/w.yml"), semconv.CICDPipelineResultFailure))
+		job.SetStatus(codes.Error, strings.Repeat("a long story, ", 20))
+		job.End()
+	}
+	root.End()
+	for _, width := range []int{0, 60, 80, 100, 120, 200} {
+		var out bytes.Buffer
+		newScreen(&out, false, false, width).waterfall(rec.Ended())
+		longest, shown := 0, out.String()
+		for line := range strings.Lines(shown) {
+			longest = max(longest, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
+		}
+		if width >= 80 && longest > width || longest > 153 {
+			t.Errorf("at %d columns a line has %d characters:\n%s", width, longest, shown)
+		}
+		if !strings.Contains(shown, "1) ") || !strings.Contains(shown, "2) ") || !strings.Contains(shown, "\n  a job") || strings.Count(shown, "  a long story")+strings.Count(shown, "failure: a long story") != 2 {
+			t.Errorf("at %d columns the jobs cannot be told from each other, or not their ends:\n%s", width, shown)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (p *program) exec(c *cli.Context) error {
 	o := runner.ExecOptions{
 		Config: &cfg.Config, Version: programVersion(), Environ: p.environ, Log: p.logHandler(cfg.Log),
 		File: c.Args().First(), Dir: ".", Job: c.String("job"), EventName: c.String("event-name"),
-		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Trace: c.Bool("trace"), TraceOut: c.String("trace-out"), Out: p.stdout, Color: p.colors(),
+		Checkout: c.Bool("checkout"), Verbose: c.Bool("verbose"), Trace: c.Bool("trace"), TraceOut: c.String("trace-out"), Out: p.stdout, Color: p.colors(), Width: p.width(),
 	}
 	if dir := c.String("workdir"); dir != "" {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -160,4 +160,17 @@ func readEvent(file string) (map[string]any, error) {
 func (p *program) colors() bool {
 	out, ok := p.stdout.(*os.File)
 	return ok && p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb" && term.IsTerminal(int(out.Fd()))
+}
+
+// width is that of the terminal that the standard output is; 0 where it is none.
+func (p *program) width() int {
+	out, ok := p.stdout.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
