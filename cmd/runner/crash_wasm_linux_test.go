@@ -38,6 +38,28 @@ func tellOf(n int32) []byte {
 		w.Const(1), w.Const(0), w.Const(1), w.Const(8), w.Call(fWrite), w.Drop())
 }
 
+// ownSandbox gives the runner a folder of the WASM sandbox that no other test uses,
+// but for what was compiled before.
+func (r *rig) ownSandbox() string {
+	r.t.Helper()
+	own := filepath.Join(r.t.TempDir(), "wasm")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cache = filepath.Join(cache, "otelrunner", "test-wasm-e2e", "cache")
+	for _, dir := range []string{cache, own} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(cache, filepath.Join(own, "cache")); err != nil {
+		r.t.Fatal(err)
+	}
+	r.env = append(r.env, "OTELRUNNER_SANDBOX_DIR="+own)
+	return own
+}
+
 // workersOf are the WASM workers of a process, and what they have started.
 func workersOf(t *testing.T, pid int) (pids []string) {
 	t.Helper()
@@ -81,23 +103,8 @@ func TestKilledInAWasmJob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := wasmRig(t)
-			// A folder of this test's own, but for what was compiled before.
-			own := filepath.Join(t.TempDir(), "wasm")
-			shared, err := os.UserCacheDir()
-			if err != nil {
-				t.Fatal(err)
-			}
-			shared = filepath.Join(shared, "otelrunner", "test-wasm-e2e", "cache")
-			if err := os.MkdirAll(shared, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Mkdir(own, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(shared, filepath.Join(own, "cache")); err != nil {
-				t.Fatal(err)
-			}
-			r.env = append(r.env, "OTELRUNNER_SANDBOX_DIR="+own, "OTELRUNNER_RUNNER_LABELS="+c.labels)
+			own := r.ownSandbox()
+			r.env = append(r.env, "OTELRUNNER_RUNNER_LABELS="+c.labels)
 			folders := func() (all []string) {
 				all, _ = filepath.Glob(filepath.Join(own, "jobs", "*", "*"))
 				return all

@@ -22,10 +22,15 @@ import (
 // in a folder of the user's, for the next run of the tests.
 func wasmRig(t *testing.T) *rig {
 	t.Helper()
+	return wasmRigOf(t, giteatest.Options{})
+}
+
+func wasmRigOf(t *testing.T, o giteatest.Options) *rig {
+	t.Helper()
 	if !toolbox.There() {
 		t.Skip("no toolbox: make toolbox builds it")
 	}
-	r := newRig(t).withServer(giteatest.Options{})
+	r := newRig(t).withServer(o)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
