@@ -97,38 +97,6 @@ func TestRetriesDoNotStorm(t *testing.T) {
 	})
 }
 
-// The server is away when the job ends, and comes back in time.
-func TestAnOutageAtTheEndLosesNothing(t *testing.T) {
-	for _, away := range []time.Duration{120 * time.Second, 9 * time.Minute} {
-		t.Run(away.String(), func(t *testing.T) {
-			inBubble(t, report.Options{}, func(w *world) {
-				want := numbered(w, 300)
-				w.r.SetOutput("k", "v")
-				w.s.SetDown(true)
-				for i := range 50 {
-					want = append(want, fmt.Sprint("post ", i))
-					w.row(want[len(want)-1])
-				}
-				go func() {
-					time.Sleep(away)
-					w.s.SetDown(false)
-				}()
-				w.finish(task.Success)
-				got := w.contents()
-				if diff := cmp.Diff(append(want, ""), got); diff != "" {
-					w.t.Errorf("rows (-want +got):\n%.2000s", diff)
-				}
-				if s := w.task(); s.Result != task.Success || s.Outputs["k"] != "v" {
-					w.t.Errorf("%+v", s)
-				}
-				if d := time.Since(w.start); d > away+15*time.Second {
-					w.t.Errorf("delivered %v after the start", d)
-				}
-			})
-		})
-	}
-}
-
 // A server that was away for too long has failed the task and sealed its log:
 // what it still takes is sent, and the runner's log says what happened.
 func TestAServerThatGaveTheTaskUp(t *testing.T) {

@@ -172,7 +172,7 @@ func (s *Server) troubleFor(c *Call) trouble {
 	t := trouble{ackRows: -1}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.down {
+	if s.down || s.dials != nil {
 		t.end = &Fault{kind: kindCutBefore}
 		return t
 	}

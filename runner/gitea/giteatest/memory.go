@@ -43,9 +43,12 @@ func (memoryAddr) String() string  { return "gitea.test" }
 func (s *Server) dialMemory(ctx context.Context, _, _ string) (net.Conn, error) {
 	refused := &net.OpError{Op: "dial", Net: "memory", Addr: memoryAddr{}, Err: syscall.ECONNREFUSED}
 	s.mu.Lock()
-	down := s.down
+	down, fails := s.down, s.dials
 	s.mu.Unlock()
-	if down {
+	switch {
+	case fails != nil:
+		return nil, &net.OpError{Op: "dial", Net: "memory", Err: fails}
+	case down:
 		return nil, refused
 	}
 	ours, theirs := net.Pipe()

@@ -96,6 +96,7 @@ type Server struct {
 	random  *rand.Rand
 	faults  []*Injected
 	down    bool
+	dials   error // of connections in memory; nil: they succeed
 
 	runners map[string]*runner // by uuid
 	tasks   map[int64]*record

@@ -84,6 +84,16 @@ func (s *Server) Fail(id int64) {
 	}
 }
 
+// FailDials takes the server away as a name that cannot be resolved or a network
+// that is gone does: connections in memory fail with err, and those that there are
+// are cut. nil ends that.
+func (s *Server) FailDials(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dials = err
+	s.notify()
+}
+
 // SetDown takes the server away: connections in memory are refused, requests on
 // any other are cut. With false it comes back, sweeping first as a starting
 // server does.
