@@ -134,7 +134,7 @@ func (j *job) details(o *opening, uid, gid int) []string {
 		lines = append(lines, "The container has no network")
 	}
 	if j.image.Architecture != "" && j.image.Architecture != o.arch {
-		lines = append(lines, fmt.Sprintf("The image is for %s and this machine is %s: its programs are emulated", j.image.Architecture, o.arch))
+		lines = append(lines, fmt.Sprintf("The image is for %s and the machine of its container is %s: its programs run only if that machine emulates them (binfmt_misc)", j.image.Architecture, o.arch))
 	}
 	return lines
 }

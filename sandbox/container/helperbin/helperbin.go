@@ -42,7 +42,7 @@ func Bytes(arch string) ([]byte, error) {
 
 func bytesFrom(embedded fs.FS, arch string, own func(arch string) ([]byte, error)) ([]byte, error) {
 	if !slices.Contains(Arches(), arch) {
-		return nil, fmt.Errorf("there is no helper for containers of architecture %s, only for %s: use an image for one of these", arch, strings.Join(Arches(), " and "))
+		return nil, fmt.Errorf("the container engine's machine is %s, and the runner's first process of a container exists for %s only: have jobs' containers run on such a machine (container.docker_host)", arch, strings.Join(Arches(), " and "))
 	}
 	packed, err := fs.ReadFile(embedded, "bin/helper-linux-"+arch+".gz")
 	if errors.Is(err, fs.ErrNotExist) {
