@@ -59,18 +59,6 @@ func suiteCases(t *testing.T) []jobtest.Case {
 	return all
 }
 
-// namesCases sees that a list of cases, each with a reason, names none that is not
-// there any more.
-func namesCases(t *testing.T, list string, reasons map[string]string) {
-	t.Helper()
-	cases := suiteCases(t)
-	for name, why := range reasons {
-		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return c.Name == name }) {
-			t.Errorf("%s: there is no case %q, or it has no reason", list, name)
-		}
-	}
-}
-
 // suiteConfig is a runner's configuration in folders of the test's own.
 func suiteConfig(t *testing.T, work string) *config.Config {
 	t.Helper()

@@ -116,3 +116,15 @@ func TestNotForWasm(t *testing.T) {
 		}
 	}
 }
+
+// namesCases sees that a list of cases, each with a reason, names none that is not
+// there any more.
+func namesCases(t *testing.T, list string, reasons map[string]string) {
+	t.Helper()
+	cases := suiteCases(t)
+	for name, why := range reasons {
+		if why == "" || !slices.ContainsFunc(cases, func(c jobtest.Case) bool { return c.Name == name }) {
+			t.Errorf("%s: there is no case %q, or it has no reason", list, name)
+		}
+	}
+}

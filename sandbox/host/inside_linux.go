@@ -57,6 +57,11 @@ var _ sandbox.Sandbox = (*Inside)(nil)
 func NewInside(o InsideOptions) (*Inside, error) {
 	i := &Inside{reaperDone: make(chan struct{}), reaperOver: make(chan struct{})}
 	i.staged = map[string]*stagedTree{}
+	if o.User != nil {
+		if err := o.User.try(func() {}); err != nil {
+			return nil, err
+		}
+	}
 	for path, real := range map[string]*string{o.Workspace: &i.workspace, o.Temp: &i.temp} {
 		if err := makeFolder(path, o.User); err != nil {
 			return nil, err
@@ -164,11 +169,22 @@ func (i *Inside) Close(ctx context.Context) error {
 // Environ returns the environment of commands, for tests and for logs.
 func (i *Inside) Environ() map[string]string { return maps.Clone(i.env.values) }
 
-// do works on files as the user. Linux has the user and the groups for it a
+// do works on files as the user. NewInside has seen that it can; a system that
+// refuses it later is a fault of which nobody can make anything, and a panic.
+func (u *User) do(work func()) {
+	if err := u.try(work); err != nil {
+		panic(err)
+	}
+}
+
+// try works on files as the user, or says why it cannot. Linux has the user and the groups for it a
 // thread (setfsuid(2), credentials(7)), so that the work gets a thread of its own,
 // which is not used for anything else afterwards.
-func (u *User) do(work func()) {
-	type outcome struct{ panicked any }
+func (u *User) try(work func()) error {
+	type outcome struct {
+		err      error
+		panicked any
+	}
 	done := make(chan outcome)
 	go func() {
 		// Not unlocked: the thread ends with the goroutine.
@@ -176,14 +192,15 @@ func (u *User) do(work func()) {
 		var o outcome
 		defer func() { done <- o }()
 		defer func() { o.panicked = recover() }()
-		if err := u.become(); err != nil {
-			panic(err)
+		if o.err = u.become(); o.err == nil {
+			work()
 		}
-		work()
 	}()
-	if o := <-done; o.panicked != nil {
+	o := <-done
+	if o.panicked != nil {
 		panic(o.panicked)
 	}
+	return o.err
 }
 
 // become changes this thread's user and groups for file systems.
@@ -201,7 +218,7 @@ func (u *User) become() error {
 	gid, _ := unix.SetfsgidRetGid(-1)
 	uid, _ := unix.SetfsuidRetUid(-1)
 	if uid != int(u.UID) || gid != int(u.GID) {
-		return fmt.Errorf("become user %d for work on files: not permitted", u.UID)
+		return fmt.Errorf("become user %d for work on files: not permitted: leave the container the capabilities SETUID and SETGID", u.UID)
 	}
 	return nil
 }
