@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -476,32 +475,5 @@ type nowhere struct{ folder }
 func (nowhere) Lstat(string) (fs.FileMode, error)           { return 0, fs.ErrNotExist }
 func (nowhere) Mkdir(string) error                          { return nil }
 func (nowhere) Create(string, fs.FileMode, io.Reader) error { return nil }
-
-func inGit(name string) func(r *actiontest.Repo) string {
-	return func(r *actiontest.Repo) string {
-		sub := r.Tree(actiontest.Text(map[string]string{"config": "[core]\n\tfsmonitor = touch evil\n", "hooks/post-checkout": "evil"}))
-		return r.CommitTree(r.RawTree(object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: hash(sub)}))
-	}
-}
-
-func TestTarget(t *testing.T) {
-	b := newBench(t)
-	r := b.server.Repo("octo/demo")
-	r.Branch("main", r.Commit(actiontest.Text(map[string]string{"f": "x"})))
-	for text, want := range map[string]string{
-		"": "/work/demo", ".": "/work/demo", "a": "/work/demo/a", "./a/b/": "/work/demo/a/b", `c\d`: "/work/demo/c/d",
-		"/work/demo": "/work/demo", "/work/demo/e": "/work/demo/e",
-	} {
-		b.must(func(o *checkout.Options) { o.Path = text })
-		if _, err := os.Stat(b.files.at(path.Join(want, "f"))); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-	for _, text := range []string{"..", "../x", "a/../../x", "/etc", "/work/demolition", ".git", "a/.GIT/hooks"} {
-		if _, err := b.run(func(o *checkout.Options) { o.Path = text }); err == nil || !strings.Contains(err.Error(), "the path") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
 
 func hash(text string) plumbing.Hash { return plumbing.NewHash(text) }

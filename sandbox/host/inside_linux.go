@@ -210,7 +210,7 @@ func (u *User) become() error {
 		groups = append(groups, int(g))
 	}
 	if err := unix.Setgroups(groups); err != nil { // of this thread, unlike package syscall's
-		return fmt.Errorf("take the groups of user %d: %w", u.UID, err)
+		return fmt.Errorf("become user %d for work on files: take its groups: %w: leave the container the capabilities SETUID and SETGID", u.UID, err)
 	}
 	_, _ = unix.SetfsgidRetGid(int(u.GID))
 	_, _ = unix.SetfsuidRetUid(int(u.UID))
