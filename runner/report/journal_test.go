@@ -65,23 +65,21 @@ func (k *kept) open() {
 }
 
 // crash is the end of a process: what was handed to the system stays, what the
-// reporter had in memory does not. torn cuts as much off the newest segment.
-func (k *kept) crash(w *world, torn int64) {
+// reporter had in memory does not. With power, what was not brought to the disk goes,
+// too, but for a part of a record at the end.
+func (k *kept) crash(w *world, power bool) {
 	k.t.Helper()
+	lasting := k.t.TempDir()
+	if err := k.disk.Lasting(lasting); err != nil {
+		k.t.Fatal(err)
+	}
 	w.r.Close()
 	w.kill()
 	_ = k.j.Close()
-	segments, err := filepath.Glob(filepath.Join(k.o.Dir, "task-*", "*.seg"))
-	if err != nil || len(segments) == 0 {
-		k.t.Fatalf("%v, %v", segments, err)
-	}
-	newest := segments[len(segments)-1]
-	info, err := os.Stat(newest)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	if err := os.Truncate(newest, max(info.Size()-torn, 0)); err != nil {
-		k.t.Fatal(err)
+	if power {
+		k.o.Dir, k.disk = lasting, journaltest.New(lasting)
+		k.o.Disk = k.disk
+		k.tear()
 	}
 	k.open()
 	logs, err := k.j.Unfinished()
@@ -92,6 +90,25 @@ func (k *kept) crash(w *world, torn int64) {
 	ctx, kill := context.WithCancel(context.Background())
 	w.kill = kill
 	w.r = report.Resume(ctx, report.Options{Client: w.client, Journal: k.l})
+}
+
+// tear leaves a part of a record at the end of the newest segment.
+func (k *kept) tear() {
+	k.t.Helper()
+	segments, err := filepath.Glob(filepath.Join(k.o.Dir, "task-*", "*.seg"))
+	if err != nil || len(segments) == 0 {
+		k.t.Fatalf("%v, %v", segments, err)
+	}
+	f, err := os.OpenFile(segments[len(segments)-1], os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if _, err := f.Write([]byte{40, 0, 0, 0, 1, 2, 3, 4, 'R'}); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		k.t.Fatal(err)
+	}
 }
 
 // A job that writes far more than memory holds goes on while the server is away.
@@ -210,14 +227,11 @@ func TestADeadProcessesTaskIsReported(t *testing.T) {
 				time.Sleep(time.Duration(random.IntN(4)) * time.Second)
 				// With the power goes what the server does not have and no sync
 				// covered.
-				torn := int64(0)
-				if seed%4 == 1 && more > 10 {
-					torn = 40
-				}
-				k.crash(w, torn)
+				power, had := seed%4 == 1, len(w.contents())
+				k.crash(w, power)
 				for range random.IntN(3) {
 					time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
-					k.crash(w, 0)
+					k.crash(w, false)
 				}
 				at := time.Now()
 				w.r.Note(at, "##[error]killed")
@@ -230,11 +244,11 @@ func TestADeadProcessesTaskIsReported(t *testing.T) {
 					w.t.Fatalf("the log ends with %q", got[max(0, n-3):])
 				}
 				got = got[:len(got)-2]
-				if torn > 0 { // the last rows are gone, and no others
-					if len(got) < len(want)-12 {
-						w.t.Errorf("%d rows of %d", len(got), len(want))
+				if power { // rows of the last step are gone that the server did not have, and no others
+					if len(got) < max(had, len(want)-more) {
+						w.t.Errorf("%d rows of %d; the server had %d, and %d came after the last sync", len(got), len(want), had, more)
 					}
-					want = want[:len(got)]
+					want = want[:min(len(got), len(want))]
 				}
 				if diff := cmp.Diff(want, got); diff != "" {
 					w.t.Errorf("rows (-want +got):\n%.2000s", diff)
@@ -263,7 +277,7 @@ func TestAFinishedTaskIsReportedAsItEnded(t *testing.T) {
 		if err := w.r.Finish(ctx, task.Success); err == nil {
 			w.t.Fatal("it was delivered to nobody")
 		}
-		k.crash(w, 0)
+		k.crash(w, false)
 		s := k.l.State()
 		if s.Result != task.Success || !s.End.Equal(ended) {
 			w.t.Fatalf("%+v", s)
@@ -310,6 +324,42 @@ func TestNoSecretIsWrittenToTheDisk(t *testing.T) {
 		})
 		if err != nil || !strings.Contains(found, "the secret is ***") || !strings.Contains(found, `"plain"`) {
 			w.t.Errorf("%v: %q", err, found)
+		}
+	})
+}
+
+// A task that goes on for long after the server has given it up fills the journal up to
+// its bound; the text that is kept and the runner's log say that rows are missing.
+func TestRowsThatNobodyTakesAreToldOf(t *testing.T) {
+	withJournal(t, giteatest.Options{}, journal.Options{MaxSize: 64 << 10}, report.Options{}, func(w *world, k *kept) {
+		w.row("before")
+		time.Sleep(4 * time.Second)
+		w.s.SetDown(true)
+		time.Sleep(11 * time.Minute)
+		w.s.SetDown(false)
+		<-w.r.Stopped()
+		const rows = 1000
+		for i := range rows {
+			w.row(fmt.Sprintf("cleanup %d %s", i, strings.Repeat("-", 200)))
+			if i%50 == 0 {
+				time.Sleep(time.Second) // the server refuses some of them
+			}
+		}
+		w.finish(task.Failure)
+		file, err := k.l.Keep("the server gave the task up")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		kept := strings.Count(string(text), " cleanup ")
+		if kept < 100 || kept == rows || !strings.HasSuffix(string(text), "[the rows that follow are not kept: the journal of the task has reached journal.max_size]\n") {
+			w.t.Errorf("%d rows are kept: …%s", kept, text[max(0, len(text)-300):])
+		}
+		if want := fmt.Sprintf("they were not kept\" task=%d rows=%d\n", w.id, rows-kept); !strings.Contains(w.log.String(), want) {
+			w.t.Errorf("the runner's log lacks %q:\n%s", want, w.log)
 		}
 	})
 }
