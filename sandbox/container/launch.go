@@ -266,7 +266,10 @@ func (p *Provider) ended(ctx context.Context, id string) (client.ContainerInspec
 		end := p.engine.ContainerWait(wait, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 		select {
 		case <-end.Result:
-		case <-end.Error: // the next look has it
+		case err := <-end.Error:
+			if err != nil { // an engine that cannot wait is looked at again
+				time.Sleep(endTime / 50)
+			}
 		}
 		if wait.Err() != nil {
 			return found, nil

@@ -119,7 +119,8 @@ func (w *serviceWatch) follow() {
 			select {
 			case m := <-w.events.Messages:
 				w.tell(w.ctx, m)
-			case <-w.events.Err: // the end, or an engine that goes away, of which the job learns by itself
+			case err := <-w.events.Err: // the end, or an engine that goes away, of which the job learns by itself
+				w.o.p.options.Log.DebugContext(w.ctx, "the events of a job's services have ended", "error", err)
 				return
 			}
 		}
