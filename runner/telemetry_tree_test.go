@@ -19,6 +19,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// told is the row of a step that says what it was told of its span.
+const told = "~^parent=00-[0-9a-f]{32}-[0-9a-f]{16}-01 state=none baggage=.*cicd"
+
 // fileSpan is a span of --trace-out.
 type fileSpan struct {
 	TraceID, SpanID, ParentSpanID, Name string
@@ -250,10 +253,10 @@ jobs:
   t:
     runs-on: host
     steps:
-      - {name: shell, run: echo "parent=$TRACEPARENT"}
+      - {name: first, run: 'echo "parent=$TRACEPARENT state=${TRACESTATE-none} baggage=$BAGGAGE"'}
       - {name: fails, run: exit 7, continue-on-error: true}
 `,
-		Want: jobtest.Want{Result: "success", Steps: []string{"success", "success"}},
+		Want: jobtest.Want{Result: "success", Steps: []string{"success", "success"}, Log: []string{told}},
 	}
 	spans := traceOf(t, c, func(o *ExecOptions) {
 		o.seams.wasm = wasmOfTests(t)
@@ -267,7 +270,7 @@ jobs:
 		"      open sandbox wasm",
 		"        load WASM module",
 		"        start WASM worker",
-		"    shell success",
+		"    first success",
 		"      run WASM module",
 		"        instantiate WASM module",
 		"    fails failure process_exit 7 !exit code 7",
@@ -297,10 +300,10 @@ jobs:
     services:
       db: {image: %q, options: --health-cmd true --health-interval 100ms}
     steps:
-      - {name: first, run: echo "parent=$TRACEPARENT"}
+      - {name: first, run: 'echo "parent=$TRACEPARENT state=${TRACESTATE-none} baggage=$BAGGAGE"'}
       - {name: fails, run: exit 7, continue-on-error: true}
 `, sleepImage),
-		Want: jobtest.Want{Result: "success", Steps: []string{"success", "success"}},
+		Want: jobtest.Want{Result: "success", Steps: []string{"success", "success"}, Log: []string{told}},
 	}
 	spans := traceOf(t, c, func(o *ExecOptions) {
 		o.Config.Container.DockerHost, o.Config.Container.DockerTimeout, o.Config.Container.Pull = "", 10*time.Second, "never"
