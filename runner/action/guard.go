@@ -116,7 +116,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		err = cause
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		_ = b.guard.fail(err)
+		_ = b.guard.fail(err) // the guard keeps it for who asks
 	}
 	return n, err
 }

@@ -55,7 +55,7 @@ func (r *remote) retry(ctx context.Context, g *guard, f func() error) error {
 	o := r.fetcher.options
 	wait := o.RetryWait
 	for attempt := 1; ; attempt++ {
-		_ = g.takeFailure()
+		_ = g.takeFailure() // of the attempt before
 		err := unwrapGit(f())
 		if err == nil {
 			return nil

@@ -57,7 +57,7 @@ func (l *Log) writeKept(s *State, why string) (name string, err error) {
 }
 
 func (l *Log) writeText(f File, s *State, why string) error {
-	w := bufio.NewWriter(f)
+	w := bufio.NewWriter(f) // keeps the first error of a write for Flush
 	from := max(s.Acked, s.First)
 	_, _ = fmt.Fprintf(w, "# task %d · %s · %s · job %s · run %s\n# %s\n# rows %d to %d\n",
 		s.Task, s.Repository, s.Workflow, s.Job, s.Run, strings.ReplaceAll(why, "\n", " "), from, s.Next-1)

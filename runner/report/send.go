@@ -39,7 +39,7 @@ func (r *Reporter) sendRows() {
 	r.mu.Unlock()
 	if j := r.o.Journal; j != nil {
 		// A row that the server has and the journal does not would be one that
-		// the next process does not know of.
+		// the next process does not know of. One that fails says so by Failed.
 		_ = j.Flush()
 	}
 

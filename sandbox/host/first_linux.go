@@ -62,12 +62,12 @@ func (f *first) hold() (release func()) {
 	for _, p := range processTable() {
 		before[p.pid] = p.stopped
 	}
-	_ = unix.Kill(-1, unix.SIGSTOP)
+	_ = unix.Kill(-1, unix.SIGSTOP) // an error says that there is nobody
 	return func() {
 		defer f.reaping.Unlock()
 		for _, p := range processTable() {
 			if p.pid != 1 && !p.dead && !before[p.pid] {
-				_ = unix.Kill(p.pid, unix.SIGCONT)
+				_ = unix.Kill(p.pid, unix.SIGCONT) // it may have ended
 			}
 		}
 	}

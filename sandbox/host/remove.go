@@ -81,7 +81,8 @@ func removeEntries(ctx context.Context, path string, levels int) error {
 // maxPath is PATH_MAX of Linux: no call takes a longer path.
 const maxPath = 4096
 
-// unlock makes every folder of a tree one that its owner can empty.
+// unlock makes every folder of a tree one that its owner can empty, as far as it
+// can: what resists is named by the removal.
 func unlock(ctx context.Context, root string) {
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {

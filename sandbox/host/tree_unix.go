@@ -72,7 +72,7 @@ func probeGroup(base string) bool {
 		return false
 	}
 	defer detach()
-	_ = cmd.Run()
+	_ = cmd.Run() // its exit code says whether
 	return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 7
 }
 
