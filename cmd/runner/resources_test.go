@@ -59,6 +59,11 @@ func TestIdleMemory(t *testing.T) {
 	if rss > 30e6 {
 		t.Errorf("an idle runner has %.1f MB, the bound is 30", float64(rss)/1e6)
 	}
+	// What is not the program's file, which the kernel can drop: heap, stacks, the
+	// runtime's own.
+	if own := memoryOf(t, p, "RssAnon"); own > 12e6 {
+		t.Errorf("of it, %.1f MB are its own, the bound is 12", float64(own)/1e6)
+	}
 }
 
 // A job that writes 100 MB through a server that takes 10 MB a second.

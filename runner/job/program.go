@@ -127,15 +127,14 @@ func (j *jobRun) matcherFile(ctx context.Context) func(string) ([]byte, error) {
 	}
 }
 
-// readFiles adds what the command files say. A malformed one fails the step,
-// and gives nothing.
+// readFiles adds what the command files say. A malformed one fails the step, and
+// gives what it says before the line that is wrong, as with GitHub's runner.
 func (j *jobRun) readFiles(fx *effects, paths []string, data map[string][]byte) {
 	pairs := func(i int) []pair {
 		list, err := parseEnvFile(data[paths[i]])
 		if err != nil {
 			j.rows.errorf("The file %s cannot be read: %v", commandFiles[i].variable, err)
 			fx.failed = true
-			return nil
 		}
 		return list
 	}
