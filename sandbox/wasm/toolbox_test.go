@@ -13,6 +13,7 @@ import (
 	"otelrunner/sandbox/sandboxtest"
 	"otelrunner/sandbox/wasm"
 	"otelrunner/sandbox/wasm/toolbox"
+	w "otelrunner/sandbox/wasm/wasmtest"
 )
 
 // shell is the toolbox, where `make toolbox` has built it; TOOLBOX names another
@@ -27,6 +28,17 @@ func shell(t testing.TB) func() ([]byte, error) {
 		t.Skip("no toolbox: make toolbox builds it")
 	}
 	return load
+}
+
+// cacheOfTests is a folder of compiled modules that outlives a test: the shell takes
+// half a minute where the machine is busy.
+func cacheOfTests(t testing.TB) string {
+	t.Helper()
+	dir, err := w.CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // TestConformance runs the suite that every sandbox passes, by the shell.
@@ -46,7 +58,7 @@ func TestConformance(t *testing.T) {
 // TestCommands compares the list that the runner has with the shell's own.
 func TestCommands(t *testing.T) {
 	box := shell(t)
-	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Limits.Memory = box, 512<<20 }))
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Cache, o.Limits.Memory = box, cacheOfTests(t), 512<<20 }))
 	var out bytes.Buffer
 	if _, err := j.Run(t.Context(), &sandbox.Command{Args: []string{"bash", "-c", "help --markdown"}, Stdout: &out}); err != nil {
 		t.Fatal(err)
@@ -68,7 +80,7 @@ func TestCommands(t *testing.T) {
 // alone: Go's runtime would write its goroutines too.
 func TestShellOutOfMemory(t *testing.T) {
 	box := shell(t)
-	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Limits.Memory = box, 128<<20 }))
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Cache, o.Limits.Memory = box, cacheOfTests(t), 128<<20 }))
 	var out, errs bytes.Buffer
 	run := func(script string) (sandbox.Result, error) {
 		return j.Run(t.Context(), &sandbox.Command{Args: []string{"bash", "-c", script}, Stdout: &out, Stderr: &errs})
@@ -84,6 +96,25 @@ func TestShellOutOfMemory(t *testing.T) {
 	out.Reset()
 	if _, err := run("seq 3 | tac"); err != nil || out.String() != "3\n2\n1\n" {
 		t.Errorf("the next step: %v, %q", err, out.String())
+	}
+}
+
+// TestShellRecursion ends endless recursion by a sentence, and not by the end of the
+// module's stack, which takes a minute to reach.
+func TestShellRecursion(t *testing.T) {
+	box := shell(t)
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Toolbox, o.Cache, o.Limits.Memory = box, cacheOfTests(t), 512<<20 }))
+	for script, says := range map[string]string{
+		"f() { f; }; f": "f: maximum function nesting level exceeded (1000)",
+		"set -eo pipefail; f() { x=$(f | cat); }; f":                                          "f: maximum function nesting level exceeded (1000)",
+		"echo 'sh ./again' > again; sh ./again":                                               "200 commands run inside one another",
+		"f() { if [ $1 -gt 0 ]; then f $(($1 - 1)); else echo deep >&2; exit 3; fi; }; f 900": "deep\n",
+	} {
+		var errs bytes.Buffer
+		res, err := j.Run(t.Context(), &sandbox.Command{Args: []string{"bash", "-c", script}, Stderr: &errs})
+		if err != nil || res.ExitCode == 0 || !strings.Contains(errs.String(), says) || strings.Contains(errs.String(), "stack overflow") {
+			t.Errorf("%s\nstatus %d, %v: %.500s", script, res.ExitCode, err, errs.String())
+		}
 	}
 }
 

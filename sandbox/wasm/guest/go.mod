@@ -2,7 +2,10 @@ module otelrunner/sandbox/wasm/guest
 
 go 1.26.0
 
-require mvdan.cc/sh/v3 v3.14.1
+require (
+	github.com/dlclark/regexp2 v1.12.0
+	mvdan.cc/sh/v3 v3.14.1
+)
 
 require (
 	github.com/benhoyt/goawk v1.31.0 // indirect

@@ -77,7 +77,7 @@ func prepare() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash := sha256.Sum256(fmt.Append(nil, version, stdinFile, extraFile, callsFile, trapsFile, expandFile, edits, string(mod), string(sum)))
+	hash := sha256.Sum256(fmt.Append(nil, version, stdinFile, extraFile, callsFile, trapsFile, varsFile, expandFile, edits, string(mod), string(sum)))
 	dir := filepath.Join(".build", hex.EncodeToString(hash[:8]))
 	modfile := filepath.Join(dir, "go.mod")
 	if _, err := os.Stat(modfile); err == nil {

@@ -19,6 +19,8 @@ var (
 	callsFile string
 	//go:embed patch/traps.go.txt
 	trapsFile string
+	//go:embed patch/vars.go.txt
+	varsFile string
 	//go:embed patch/expand.go.txt
 	expandFile string
 )
@@ -96,6 +98,28 @@ var edits = []edit{
 	{file: "runner.go", why: "time writes to standard error",
 		times: 3, anchor: "r.outf(format, ", with: "r.errf(format, "},
 	{file: "runner.go", anchor: "r.outf(\"\\n\")\n\t\t}\n\t\treal", with: "r.errf(\"\\n\")\n}\nreal"},
+	{file: "../expand/arith.go", why: "elements of arrays that an expression changes",
+		anchor: "name := expr.X.(*syntax.Word).Lit()\n\t\t\told := atoi(cfg.envGet(name))\n", with: "name := expr.X\nold, err := cfg.arithGet(name)\nif err != nil {\nreturn 0, err\n}\n"},
+	{file: "../expand/arith.go", anchor: "name := b.X.(*syntax.Word).Lit()\n\tval := atoi(cfg.envGet(name))\n", with: "name := b.X\nval, err := cfg.arithGet(name)\nif err != nil {\nreturn 0, err\n}\n"},
+	{file: "../expand/arith.go", times: 2, anchor: "cfg.envSet(name, ", with: "cfg.arithSet(name, "},
+	{file: "vars.go", why: "m[k]+=v, m+=([k]=v), declare -i, -l and -u",
+		anchor: "func (r *Runner) assignVal(", with: "func (r *Runner) interpAssignVal("},
+	{file: "vars.go", anchor: "valType = \"-a\" // indexed", with: "valType = arrayType(prev)"},
+	{file: "vars.go", anchor: "// TODO\n\t\treturn name, prev\n\t}\n\t// The base", with: "if prev.Map = maps.Clone(prev.Map); prev.Map == nil {\nprev.Map = map[string]string{}\n}\nprev.Kind = expand.Associative\nmaps.Copy(prev.Map, amap)\nreturn name, prev\n}\n// The base"},
+	{file: "vars.go", anchor: "prev.List[0] += s\n", with: "prev.List = slices.Clone(prev.List)\nprev.List[0] += s\n"},
+	{file: "runner.go", anchor: "case \"-x\", \"-r\":\n", with: "case \"-x\", \"-r\", \"-i\", \"-l\", \"-u\":\n"},
+	{file: "runner.go", anchor: "vr := r.lookupVar(name)\n\t\t\tif as.Naked {", with: "r.attribute(name, modes)\nvr := r.lookupVar(name)\nif as.Naked {"},
+	{file: "runner.go", why: "a local variable begins without a value",
+		anchor: "if valType == \"-A\" {\n\t\t\t\t\tvr.Kind = expand.Associative\n\t\t\t\t} else {\n\t\t\t\t\tvr.Kind = expand.KeepValue\n\t\t\t\t}",
+		with:   "if vr = r.declared(name, vr, local, global, valType); valType == \"-A\" {\nvr.Kind = expand.Associative\n}"},
+	{file: "api.go", anchor: "r2.errTrace = r.errTrace\n", with: "r2.errTrace, r2.attrs = r.errTrace, r.attrs\n"},
+	{file: "api.go", anchor: "errTrace bool\n", with: "errTrace bool\nattrs map[string]string // of variables\n"},
+	{file: "../expand/expand.go", why: "${list[@]:-word} and ${list[@]+word}",
+		anchor: "if elems, star, ok := cfg.listElems(pe); ok {\n", with: "if elems, star, ok := cfg.listElems(pe); ok {\nif fields, done, err := cfg.defaultElems(pe, elems); done && !star {\nreturn fields, err\n}\n"},
+	{file: "../expand/expand.go", anchor: "if nodeLit(pe.Index) == \"@\" && !cfg.Env.Get(name).IsSet() {\n", with: "if nodeLit(pe.Index) == \"@\" && !cfg.Env.Get(name).IsSet() {\nif fields, done, err := cfg.defaultElems(pe, nil); done {\nreturn fields, err\n}\n"},
+	{file: "../expand/expand.go", why: "!(pattern) and hidden files",
+		anchor: "internal.ExtendedPatternMatcher(part, mode)", with: "cfg.globMatcher(part, mode)"},
+	{file: "../expand/expand.go", anchor: "\"mvdan.cc/sh/v3/internal\"\n", with: "\n"},
 	{file: "../expand/param.go", why: "${v/#a/b} and ${v/%a/b}",
 		anchor: "locs := findAllIndex(orig, elem, n)", with: "locs := replaceAt(orig, elem, n)"},
 	{file: "../expand/param.go", why: "${#map[@]}",
@@ -121,7 +145,7 @@ func patch(dir string) error {
 			return err
 		}
 	}
-	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile, "otelrunner_calls.go": callsFile, "otelrunner_traps.go": trapsFile, "../expand/otelrunner.go": expandFile} {
+	for name, text := range map[string]string{"otelrunner_stdin.go": stdinFile, "otelrunner_extra.go": extraFile, "otelrunner_calls.go": callsFile, "otelrunner_traps.go": trapsFile, "otelrunner_vars.go": varsFile, "../expand/otelrunner.go": expandFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

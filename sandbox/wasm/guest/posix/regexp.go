@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/dlclark/regexp2"
 )
 
 // Flags change how an expression matches.
@@ -20,6 +22,7 @@ type Flags struct {
 type Regexp struct {
 	re     *regexp.Regexp
 	tree   *node // for the backtracker
+	perl   *regexp2.Regexp
 	groups int
 	flags  Flags
 }
@@ -61,6 +64,13 @@ func Compile(src string, syntax Syntax, flags Flags) (*Regexp, error) {
 	}
 	var err error
 	r.re, err = regexp.Compile("(?" + mode + ")" + text)
+	if err != nil && syntax == Perl {
+		if r.perl, err = compilePerl(src, flags); err != nil {
+			return nil, err
+		}
+		r.groups = len(r.perl.GetGroupNumbers()) - 1
+		return r, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("regular expression %q: %w", src, err)
 	}
@@ -167,6 +177,9 @@ func (r *Regexp) Find(s string) []int {
 func (r *Regexp) All(s string, n int) [][]int {
 	if r.re != nil && !r.flags.Word {
 		return r.re.FindAllStringSubmatchIndex(s, n)
+	}
+	if r.perl != nil {
+		return r.allPerl(s, n)
 	}
 	var all [][]int
 	last := -1

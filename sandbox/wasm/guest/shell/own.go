@@ -21,7 +21,7 @@ func (sh *Shell) own() []*tool.Tool {
 			Notes: []string{
 				"Every command of a pipeline and every background job runs in one process.",
 				"Traps: EXIT, ERR and RETURN, and of what the shell sends itself. Signals: kill ends this shell ($$) and its own background jobs.",
-				"Functions, evals and sourced files may be nested 1000 deep, commands that run commands 200. No job control, no coprocesses, no declare -i, no BASH_LINENO.",
+				"Functions, evals and sourced files may be nested 1000 deep, commands that run commands 200. No job control, no coprocesses, no noclobber, no BASH_LINENO.",
 			},
 			Run: sh.runShell,
 		},

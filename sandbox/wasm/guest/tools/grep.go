@@ -17,7 +17,7 @@ func grepTools() []*tool.Tool {
 		Name: "grep", Aliases: []string{"egrep", "fgrep"}, Usage: "[OPTION]... PATTERNS [FILE]...", Short: "write lines that match", Run: grep,
 		Options: []tool.Option{
 			{Short: 'E', Long: "extended-regexp", Help: "extended expressions"}, {Short: 'F', Long: "fixed-strings", Help: "plain strings"},
-			{Short: 'G', Long: "basic-regexp", Help: "basic expressions (the default)"}, {Short: 'P', Long: "perl-regexp", Help: "Go's RE2 syntax, which is most of Perl's without look-around"},
+			{Short: 'G', Long: "basic-regexp", Help: "basic expressions (the default)"}, {Short: 'P', Long: "perl-regexp", Help: "Perl's expressions: what RE2 lacks (look-around, \\K …) runs on a backtracker"},
 			{Short: 'e', Long: "regexp", Arg: "PATTERNS", Help: "match these"}, {Short: 'f', Long: "file", Arg: "FILE", Help: "match the lines of FILE"},
 			{Short: 'i', Long: "ignore-case", Help: "ignore case"}, {Short: 'y', Help: "as -i"}, {Short: 'v', Long: "invert-match", Help: "lines that do not match"},
 			{Short: 'w', Long: "word-regexp", Help: "whole words"}, {Short: 'x', Long: "line-regexp", Help: "whole lines"},
@@ -28,6 +28,7 @@ func grepTools() []*tool.Tool {
 			{Short: 'h', Long: "no-filename", Help: "without file names"}, {Short: 'm', Long: "max-count", Arg: "N", Help: "stop after N lines"},
 			{Short: 'A', Long: "after-context", Arg: "N", Help: "N lines after"}, {Short: 'B', Long: "before-context", Arg: "N", Help: "N lines before"},
 			{Short: 'C', Long: "context", Arg: "N", Help: "N lines around"}, {Short: '#', Arg: "N", Help: "N lines around"}, {Short: 'r', Long: "recursive", Help: "folders too"}, {Short: 'R', Long: "dereference-recursive", Help: "as -r"},
+			{Long: "group-separator", Arg: "TEXT", Help: "TEXT between groups of lines, for --"}, {Long: "no-group-separator", Help: "nothing between groups of lines"},
 			{Long: "include", Arg: "GLOB", Help: "with -r: only these files"}, {Long: "exclude", Arg: "GLOB", Help: "with -r: not these files"}, {Long: "exclude-dir", Arg: "GLOB", Help: "with -r: not these folders"},
 			{Short: 'a', Long: "text", Help: "binary files are text"}, {Short: 'I', Help: "skip binary files"}, {Short: 'z', Long: "null-data", Help: "lines end with NUL"}, {Short: 'Z', Long: "null", Help: "NUL after file names"},
 			{Long: "color", Arg: "[WHEN]", Help: "accepted"}, {Long: "colour", Arg: "[WHEN]", Help: "accepted"}, {Long: "line-buffered", Help: "accepted"}, {Short: 'U', Long: "binary", Help: "accepted"}, {Long: "label", Arg: "NAME", Help: "name of standard input"},
@@ -260,8 +261,12 @@ func (g *grepper) file(name string, r io.Reader) error {
 	matches, n, offset, trailing, lastPrinted := 0, 0, 0, 0, 0
 	binary := false
 	put := func(k kept, sep string) {
-		if (g.before > 0 || g.after > 0) && g.printed && (lastPrinted == 0 || k.n > lastPrinted+1) {
-			c.Out.WriteString("--\n")
+		if (g.before > 0 || g.after > 0) && g.printed && (lastPrinted == 0 || k.n > lastPrinted+1) && !c.Has("no-group-separator") {
+			separator := "--"
+			if c.Has("group-separator") {
+				separator = c.Value("group-separator")
+			}
+			c.Out.WriteString(separator + "\n")
 		}
 		g.printed = true
 		lastPrinted = k.n

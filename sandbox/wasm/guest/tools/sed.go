@@ -104,11 +104,11 @@ func runSed(c *tool.Call) int {
 		}
 	}()
 	o := sed.Options{Quiet: c.Has("n") || c.Has("silent"), Null: c.Has("z"), Files: side}
+	if len(files) == 0 && !c.Has("i") {
+		files = []string{"-"}
+	}
 	if c.Has("i") || c.Has("s") {
 		return sedEach(c, script, files, o)
-	}
-	if len(files) == 0 {
-		files = []string{"-"}
 	}
 	in := &sedInput{c: c, names: files}
 	status, err := script.Run(in, c.Out, o)

@@ -118,6 +118,8 @@ func parseDate(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
+	// A sign may stand apart from its number.
+	s = strings.NewReplacer(" + ", " +", " - ", " -").Replace(s)
 	words := strings.Fields(strings.ToLower(s))
 	t := now.UTC()
 	bad := fmt.Errorf("invalid date '%s'", s)
@@ -125,14 +127,36 @@ func parseDate(s string, now time.Time) (time.Time, error) {
 	for n := len(words); n > 0; n-- {
 		for _, l := range dateLayouts {
 			if at, err := time.Parse(l, strings.Join(strings.Fields(s)[:n], " ")); err == nil {
-				return relative(at, words[n:], bad)
+				return relative(at, words[n:], true, bad)
 			}
 		}
 	}
-	return relative(t, words, bad)
+	return relative(t, words, false, bad)
 }
 
-func relative(t time.Time, words []string, bad error) (time.Time, error) {
+// weekday reads a day of the week, short or long, in lower case.
+func weekday(word string) (time.Weekday, bool) {
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		if name := strings.ToLower(day.String()); word == name || word == name[:3] {
+			return day, true
+		}
+	}
+	return 0, false
+}
+
+// onWeekday is midnight of a day of the week as GNU counts: the first one from t's
+// day on, for next one after it, for last one before it.
+func onWeekday(t time.Time, day time.Weekday, which string) time.Time {
+	days := (int(day-t.Weekday()) + 7) % 7
+	if which == "last" || which == "next" && days == 0 {
+		days += map[string]int{"last": -7, "next": 7}[which]
+	}
+	return time.Date(t.Year(), t.Month(), t.Day()+days, 0, 0, 0, 0, time.UTC)
+}
+
+// relative moves t by words. Where an absolute date stands before them (dated), a
+// day of the week says nothing.
+func relative(t time.Time, words []string, dated bool, bad error) (time.Time, error) {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		switch w {
@@ -151,8 +175,19 @@ func relative(t time.Time, words []string, bad error) (time.Time, error) {
 			if i+1 == len(words) {
 				return t, bad
 			}
-			words[i] = map[string]string{"next": "1", "last": "-1"}[w]
-			w = words[i]
+			if day, ok := weekday(words[i+1]); ok {
+				if i++; !dated {
+					t = onWeekday(t, day, w)
+				}
+				continue
+			}
+			w = map[string]string{"next": "1", "last": "-1"}[w]
+		}
+		if day, ok := weekday(w); ok {
+			if !dated {
+				t = onWeekday(t, day, "")
+			}
+			continue
 		}
 		n, err := strconv.Atoi(strings.TrimPrefix(w, "+"))
 		if err != nil || i+1 >= len(words) {

@@ -1,0 +1,1 @@
+v=1.22.333; IFS=. read -r a b c <<< "$v"; echo "$a-$b-$c"; echo "${v%%.*} ${v##*.} ${v%.*} ${v#*.}"; echo "${v//./_} ${v/./-} ${#v} ${v:2:3} ${v: -3}"; x=hello; echo "${x^} ${x^^} ${x:1:-1}"; y=WORLD; echo "${y,} ${y,,}"

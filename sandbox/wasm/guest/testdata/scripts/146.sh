@@ -1,0 +1,1 @@
+re='^v?([0-9]+)\.([0-9]+)\.([0-9]+)(-([a-z0-9.]+))?$'; for t in v1.2.3 1.2.3-rc.1 nope; do if [[ $t =~ $re ]]; then echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} ${BASH_REMATCH[3]} [${BASH_REMATCH[5]}]"; else echo "no $t"; fi; done; [[ "a b" =~ ^a\ b$ ]] && echo sp; [[ foo.txt == *.txt ]] && echo glob; [[ abc < abd && ! x == y ]] && echo lt

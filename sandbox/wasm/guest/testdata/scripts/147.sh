@@ -1,0 +1,1 @@
+printf '%q %q %q\n' "a b" "it's" '$x'; printf '%05d|%-6s|%6s|%x|%o|%e|%.2f\n' 42 ab cd 255 8 1234.5 3.14159; printf '%s=%s\n' a 1 b 2; printf '%b' 'a\tb\n'; printf '%%|%c|%5.1f|\n' xyz 2.25; printf -v out '%03d' 7; echo $out; printf '%(%Y)T\n' 0

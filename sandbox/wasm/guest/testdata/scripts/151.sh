@@ -1,0 +1,1 @@
+set -u; echo "${x:-def}" "${x-}"; (echo "$nope") 2>/dev/null; echo $?; a=(); echo "${#a[@]}" "${a[@]}"; y=; echo "${y:?msg}" 2>/dev/null || echo failed; echo "${y:+set}" "${y+set}"; : "${z:=zz}"; echo $z

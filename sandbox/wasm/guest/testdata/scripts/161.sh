@@ -1,0 +1,3 @@
+set -euo pipefail
+f() { local v="${1:?need}"; echo "v=$v"; }
+f a; out=$(f b); echo "$out"; if ! grep -q nope /dev/null; then echo no; fi; false || true; x=$(false) || echo "rc $?"; arr=("$@"); echo ${#arr[@]}; g() { return 3; }; g || r=$?; echo $r; { false; } || echo caught; n=0; ((n++)) || true; echo $n; while read -r l; do [[ $l == 2 ]] && continue; echo $l; done < <(seq 3); cmd="echo hi"; $cmd; eval "$cmd there"; (cd /tmp; pwd) >/dev/null; for i in a b; do [ $i = a ] && continue; echo $i; done; unset r; echo "${r-unset}"; h() { echo "$# $1"; shift; echo "$@"; }; h 1 2 3; set -- x y; echo $2 $#; local_fn() { local IFS=,; echo "$*"; }; local_fn p q; false; echo never

@@ -1,0 +1,1 @@
+x=1; f(){ local x; echo "[$x] [${x-unset}]"; x=2; }; f; echo $x; g(){ local OPTIND; echo "[$OPTIND]"; }; OPTIND=6; g; h(){ local OPTIND=1 o; while getopts "v:h" o; do echo "$o $OPTARG"; done; shift $((OPTIND-1)); echo "$*"; }; h -v 1 -h x y

@@ -1,0 +1,1 @@
+declare -i n=5; n+=3; echo $n; n="2*4"; echo $n; n=n+1; echo $n; declare -l low=ABC; echo $low; low=DeF; echo $low; declare -u up=abc; echo $up; f() { local -i k=3*3; k+=1; echo $k; }; f; declare -ir R=4+4; echo $R; typeset -i z; z=7/2; echo $z
