@@ -82,7 +82,10 @@ func (p *Provider) start(ctx context.Context, l place) (_ *running, err error) {
 		}
 		text := err.Error()
 		switch {
-		case tries == 0 || ctx.Err() != nil || !strings.Contains(text, helperDir+"/"+helperFile):
+		case tries == 0 || ctx.Err() != nil:
+			return nil, err
+		case errors.Is(err, errLater):
+		case !strings.Contains(text, helperDir+"/"+helperFile):
 			return nil, err
 		case strings.Contains(text, "no such file"):
 			p.forget(volume)
@@ -112,7 +115,7 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 	}()
 	conn, err := p.engine.ContainerAttach(ctx, r.id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
-		return nil, p.engine.sentence(ctx, "attach to the container", err)
+		return nil, p.engine.sentence(ctx, "attach to the container", p.whyNotAttached(ctx, r.id, err))
 	}
 	r.attached = &attached{conn: conn.HijackedResponse}
 	if l.prepare != nil {
@@ -144,6 +147,23 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 	})
 	return r, err
 }
+
+// whyNotAttached asks for the reason of an attach that was refused, of which the
+// client tells the status alone. Podman prepares a container to be attached to, and
+// what is wrong with it shows then; to start it says the same again, in words.
+func (p *Provider) whyNotAttached(ctx context.Context, id string, err error) error {
+	if !strings.Contains(err.Error(), "received 409") {
+		return err
+	}
+	if _, start := p.engine.ContainerStart(ctx, id, client.ContainerStartOptions{}); start != nil {
+		return start
+	}
+	return fmt.Errorf("%w: %w", err, errLater)
+}
+
+// errLater is the failure of a container that could be started a moment later: what it
+// needed was being made.
+var errLater = errors.New("it was not ready for that")
 
 // request is the API's description of a container.
 func (l place) request(helper string, args []string) client.ContainerCreateOptions {
