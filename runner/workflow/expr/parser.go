@@ -365,7 +365,7 @@ func (p *parser) call() (*node, error) {
 }
 
 func (p *parser) arity(n *node) error {
-	wrong := ""
+	var wrong string
 	switch got := len(n.kids); {
 	case got < n.fn.min:
 		wrong = "Too few parameters supplied"
