@@ -20,6 +20,7 @@ import (
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -29,6 +30,8 @@ const protobufType = "application/x-protobuf"
 // The bounds of a door. A program that keeps within them loses nothing.
 const (
 	doorBody     = 4 << 20         // bytes of one request, unpacked
+	doorMessages = 100_000         // spans, points, attributes … of one request
+	doorSources  = 1000            // resources of one request
 	doorRate     = 1 << 20         // bytes a second, in the long run
 	doorBurst    = 16 << 20        // bytes at once
 	doorCalls    = 4               // requests at a time
@@ -203,7 +206,11 @@ func (d *Door) pass(req *http.Request, m proto.Message, out *forwarder) (status 
 	case !d.allow(len(data), time.Now()):
 		return http.StatusTooManyRequests, errors.New("too much")
 	}
-	if err := proto.Unmarshal(data, m); err != nil {
+	if tooMany(data, m.ProtoReflect().Descriptor()) {
+		return http.StatusRequestEntityTooLarge, errors.New("too many")
+	}
+	// What is not known here could not be masked.
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, m); err != nil {
 		return http.StatusBadRequest, err //nolint:wrapcheck // as above
 	}
 	d.stamp(m)
@@ -217,6 +224,43 @@ func (d *Door) pass(req *http.Request, m proto.Message, out *forwarder) (status 
 		return http.StatusServiceUnavailable, err
 	}
 	return http.StatusOK, nil
+}
+
+// tooMany reports whether a request holds more resources or messages than a door
+// takes: of each empty one, two bytes become hundreds.
+func tooMany(data []byte, of protoreflect.MessageDescriptor) bool {
+	sources := doorSources
+	for rest := data; len(rest) > 0; sources-- {
+		_, _, n := protowire.ConsumeField(rest)
+		if n < 0 {
+			break // its reader says what is wrong
+		}
+		rest = rest[n:]
+	}
+	left := doorMessages
+	return sources < 0 || !count(data, of, &left)
+}
+
+// count takes the messages and list items within one off left, and reports whether those were enough.
+func count(data []byte, of protoreflect.MessageDescriptor, left *int) bool {
+	for len(data) > 0 {
+		number, kind, n := protowire.ConsumeTag(data)
+		size := protowire.ConsumeFieldValue(number, kind, data[max(n, 0):])
+		if n < 0 || size < 0 {
+			return true // its reader says what is wrong
+		}
+		field := of.Fields().ByNumber(number)
+		if field != nil && kind == protowire.BytesType && (field.Message() != nil || field.IsList()) {
+			if *left--; *left < 0 {
+				return false
+			}
+			if inner, _ := protowire.ConsumeBytes(data[n:]); field.Message() != nil && !count(inner, field.Message(), left) {
+				return false
+			}
+		}
+		data = data[n+size:]
+	}
+	return true
 }
 
 // allow takes n bytes out of the bucket, if it has them.

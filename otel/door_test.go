@@ -3,6 +3,7 @@ package otel
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -81,7 +83,11 @@ func TestDoor(t *testing.T) {
 func TestDoorRefuses(t *testing.T) {
 	clearEnv(t)
 	var headers http.Header
-	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { headers = req.Header }))
+	var sent []byte
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		headers = req.Header
+		sent, _ = io.ReadAll(req.Body) // less than all is seen below
+	}))
 	defer backend.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20the-operators")
 	t.Setenv("OTEL_METRICS_EXPORTER", "none")
@@ -115,6 +121,20 @@ func TestDoorRefuses(t *testing.T) {
 		if got := post(c.url, c.kind, c.body); got != c.want {
 			t.Errorf("%s: HTTP %d, want %d", c.name, got, c.want)
 		}
+	}
+	unknown := protowire.AppendBytes(protowire.AppendTag(nil, 1000, protowire.BytesType), []byte("hidden"))
+	if got := post(d.URL()+"/v1/traces", protobufType, append(unknown, small...)); got != 200 || !bytes.Contains(sent, []byte("77")) || bytes.Contains(sent, []byte("hidden")) {
+		t.Errorf("HTTP %d: what nobody could mask goes on: %q", got, sent)
+	}
+	// Two bytes each, and a few thousand in all when they are packed.
+	resources := bytes.Repeat([]byte{0x0a, 0}, doorBody/2)
+	spans := protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x12}, bytes.Repeat([]byte{0x12, 0}, doorMessages)))
+	keys := protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x1a}, bytes.Repeat([]byte{0x1a, 0}, doorMessages))))
+	for name, body := range map[string][]byte{"resources": resources, "spans": spans, "keys of an entity": keys} {
+		if got := post(d.URL()+"/v1/traces", protobufType, body); got != 413 {
+			t.Errorf("too many %s: HTTP %d, want 413", name, got)
+		}
+		d.tokens = doorBurst // the rate is not what this is about
 	}
 	if headers.Get("Authorization") != "Bearer the-operators" {
 		t.Errorf("the operator's headers do not go with it: %v", headers)
