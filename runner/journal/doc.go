@@ -8,6 +8,7 @@
 //	DIR/lock                 held by the runner that uses the folder
 //	DIR/pid                  its process number
 //	DIR/fetching             there while a fetch is under way
+//	DIR/probe                there while it is asked whether the disk takes a task
 //	DIR/mark-containers      facts for the next process
 //	DIR/task-12/00000001.seg segments, written one after the other
 //	DIR/kept/task-12.log     what could not be delivered, as text
