@@ -105,6 +105,7 @@ func (a *admission) put(name, reason string) {
 	if a.closed == nil {
 		a.closed = map[string]string{}
 	}
+	a.gate(name, reason) // first: who reads the log may ask /readyz at once
 	switch _, was := a.closed[name]; {
 	case reason == "" && was:
 		delete(a.closed, name)
@@ -115,7 +116,6 @@ func (a *admission) put(name, reason string) {
 	if reason != "" {
 		a.closed[name] = reason
 	}
-	a.gate(name, reason)
 }
 
 // disk says in which folder there is too little room.
