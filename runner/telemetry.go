@@ -127,7 +127,7 @@ func (tl *telemetry) begin(ctx context.Context, t *task.Task, masker *report.Mas
 	j.meter = newJobMeter(tl.in, t)
 	j.scope.Meter = j.meter
 	if tl.logs != nil {
-		j.rows = newRowLog(tl.logs, t)
+		j.rows = newRowLog(tl.logs, j.scope, t)
 		j.scope.SpanBegins = j.rows.in
 	}
 	j.open()
@@ -145,8 +145,8 @@ func (j *jobTelemetry) open() {
 	if j.openDoor == nil {
 		return
 	}
-	attrs := append(j.scope.Masked(j.runAttributes()), semconv.CICDPipelineTaskName(j.task.String("job")),
-		semconv.CICDPipelineTaskRunID(strconv.FormatInt(j.task.ID, 10)), semconv.CICDWorkerName(j.name))
+	attrs := j.scope.Masked(append(j.runAttributes(), semconv.CICDPipelineTaskName(j.task.String("job")),
+		semconv.CICDPipelineTaskRunID(strconv.FormatInt(j.task.ID, 10)), semconv.CICDWorkerName(j.name)))
 	var err error
 	if j.door, err = j.openDoor(otel.DoorOptions{Attributes: attrs, Mask: j.scope.Mask, Log: j.log}); err != nil {
 		j.log.Warn("the steps of a job get no OTLP endpoint", "error", err)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/job"
 	"otelrunner/runner/task"
 
@@ -24,13 +25,13 @@ type rowLog struct {
 	span   atomic.Pointer[context.Context]
 }
 
-func newRowLog(logger otellog.Logger, t *task.Task) *rowLog {
-	return &rowLog{logger: logger, attrs: []attribute.KeyValue{
+func newRowLog(logger otellog.Logger, scope *observe.Scope, t *task.Task) *rowLog {
+	return &rowLog{logger: logger, attrs: scope.Masked([]attribute.KeyValue{
 		semconv.CICDPipelineName(pipeline(t)),
 		semconv.CICDPipelineRunID(t.String("run_id")),
 		semconv.CICDPipelineTaskName(t.String("job")),
 		semconv.CICDPipelineTaskRunID(strconv.FormatInt(t.ID, 10)),
-	}}
+	})}
 }
 
 // in says which span rows belong to from now on.
