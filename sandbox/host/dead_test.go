@@ -334,3 +334,23 @@ func TestScrubbedMark(t *testing.T) {
 		t.Error("the daemon has outlived its command")
 	}
 }
+
+// TestProvidersSideBySide ends a job while one of another Provider has a daemon
+// without any mark: it is left alone, and ends with its own job.
+func TestProvidersSideBySide(t *testing.T) {
+	o := host.Options{NoControlGroup: true}
+	one, two := open(t, provider(t, o), sandbox.Spec{}), open(t, provider(t, o), sandbox.Spec{})
+	pid := strings.TrimSpace(output(t, two, `(env -i PATH="$PATH" setsid sh -c 'ulimit -S -m unlimited || ulimit -m unlimited; (sleep 62.5 & echo $! > pid) &' > /dev/null 2>&1); while [ ! -s pid ]; do sleep 0.02; done; cat pid`))
+	alive := func() bool {
+		line, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		return err == nil && strings.Contains(string(line), "62.5")
+	}
+	closeBox(t, one)
+	if !alive() {
+		t.Error("the end of one Provider's job has ended a process of another's")
+	}
+	closeBox(t, two)
+	if alive() {
+		t.Error("the daemon has outlived the job")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,4 +212,52 @@ func TestRemoveOldGroups(t *testing.T) {
 		t.Error("a living runner's group is gone")
 	}
 	_ = mine.remove()
+}
+
+// TestNobodyElseStaysStopped takes a process for a job's in the first look only:
+// it is stopped then, and has to go on afterwards.
+func TestNobodyElseStaysStopped(t *testing.T) {
+	p := newProcesses(false)
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+	state := func() proc {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, _ := parseStat(cmd.Process.Pid, stat)
+		return is
+	}
+	stopped := func() bool { return state().stopped }
+	looks := 0
+	err := p.kill(t.Context(), nil, func() suspect {
+		s := suspect{self: p.self.pid, session: p.self.session, job: 1}
+		if looks++; looks == 1 {
+			s.leaders = map[int]bool{cmd.Process.Pid: true}
+		} else if looks == 2 && !soon(stopped) {
+			t.Error("not stopped")
+		}
+		return s
+	}, cmd.Process.Pid, p.looks())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is := state(); is.dead || !soon(func() bool { return !stopped() }) {
+		t.Errorf("left as %+v", is)
+	}
+}
+
+// soon waits for a signal to be obeyed.
+func soon(is func() bool) bool {
+	for range 500 {
+		if is() {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }

@@ -43,10 +43,6 @@ type processes struct {
 	refused atomic.Bool
 
 	first // what the first process of a container has beside this
-
-	mu    sync.Mutex
-	jobs  int    // open ones
-	since uint64 // when the first of them was opened
 }
 
 func newProcesses(groups bool) *processes {
@@ -72,39 +68,23 @@ func probeGroup(base string) bool {
 		return false
 	}
 	defer detach()
-	_ = cmd.Run() // its exit code says whether
-	return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 7
-}
-
-func (p *processes) opened() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.jobs == 0 {
-		p.since = clock()
+	// The mark of no job keeps a job of another Provider from taking it for its own.
+	if startMarked(cmd, makeMark(newNumber(), 0)) != nil {
+		return false
 	}
-	p.jobs++
+	_ = cmd.Wait() // its exit code says whether
+	return cmd.ProcessState.ExitCode() == 7
 }
 
-func (p *processes) closed() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.jobs--
-}
-
-// adoption says whether orphans without a claim can only be the asking job's,
-// and since when.
-func (p *processes) adoption() (only bool, since uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.jobs <= 1, p.since
-}
+// newNumber makes the number of a job, which no other has.
+func newNumber() uint64 { return rand.Uint64() & (1<<43 - 1) }
 
 // open makes the tree of a job.
 func (p *processes) open(id string) (jobTree, error) {
-	p.opened()
+	openJobs.opened()
 	t := &tree{
 		processes: p,
-		number:    rand.Uint64() & (1<<43 - 1),
+		number:    newNumber(),
 		since:     clock(),
 		leaders:   map[int]bool{},
 		done:      make(chan struct{}),
@@ -228,7 +208,7 @@ func (t *tree) startInGroup(fresh func() *exec.Cmd, c *command, mark uint64) (*e
 }
 
 func (t *tree) suspect() suspect {
-	only, since := t.processes.adoption()
+	only, since := openJobs.adoption()
 	s := suspect{
 		self:         t.processes.self.pid,
 		session:      t.processes.self.session,
@@ -251,7 +231,7 @@ const destroyTime = 10 * time.Second
 func (t *tree) destroy(ctx context.Context) error {
 	close(t.done)
 	t.reaper.Wait()
-	defer t.processes.closed()
+	defer openJobs.closed()
 	ctx, cancel := context.WithTimeout(ctx, destroyTime)
 	defer cancel()
 	var err error
@@ -274,7 +254,7 @@ type command struct {
 }
 
 func (c *command) suspect() suspect {
-	only, _ := c.tree.processes.adoption()
+	only, _ := openJobs.adoption()
 	s := suspect{
 		self:         c.tree.processes.self.pid,
 		session:      c.tree.processes.self.session,
@@ -370,7 +350,8 @@ func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, 
 	if g != nil && g.populated() { // to kill an empty one takes long
 		_ = g.kill() // what it cannot kill is found below
 	}
-	stopped := map[int]bool{}
+	stopped := map[int]uint64{}
+	defer func() { resume(stopped) }()
 	refused, calm := 0, 0
 	pause := time.Millisecond
 	for round := 0; ; round++ {
@@ -407,13 +388,31 @@ func (p *processes) kill(ctx context.Context, g group, suspects func() suspect, 
 	}
 }
 
-// stop stops those that have not been, and reports whether there were any.
-func stop(left []proc, stopped map[int]bool) bool {
-	fresh := slices.DeleteFunc(slices.Clone(left), func(p proc) bool { return stopped[p.pid] })
+// stop stops those that have not been, by number with the time of their start, and
+// reports whether there were any.
+func stop(left []proc, stopped map[int]uint64) bool {
+	fresh := slices.DeleteFunc(slices.Clone(left), func(p proc) bool {
+		started, known := stopped[p.pid]
+		return known && started == p.started
+	})
 	for _, p := range fresh {
-		stopped[p.pid] = true
+		stopped[p.pid] = p.started
 	}
 	return signalAll(fresh, syscall.SIGSTOP) && len(fresh) > 0
+}
+
+// resume lets those go on that live although they were stopped: they could not be
+// killed, or have turned out to be somebody else's since. One that this program
+// has just forked would hold up every later fork.
+func resume(stopped map[int]uint64) {
+	if len(stopped) == 0 {
+		return
+	}
+	for _, p := range processTable() {
+		if started, known := stopped[p.pid]; known && started == p.started && !p.dead {
+			_ = syscall.Kill(p.pid, syscall.SIGCONT) // it may have ended
+		}
+	}
 }
 
 // signalAll sends a signal to the process groups of processes, each of which is
