@@ -43,6 +43,7 @@ type cache struct {
 	mu   sync.Mutex
 	seen map[string]stamps    // of entries that were found to be as they were written
 	used map[string]time.Time // when that was last written down
+	stay map[string]bool      // entries that stay, whatever jobs add: the shell
 }
 
 // stamps tell whether any of an entry's three files was changed since they were
@@ -67,8 +68,9 @@ func sumOf(data []byte) string {
 }
 
 // ensure checks a module and has it compiled, unless it was before; compiling,
-// which may be nil, is called where it was not. The verdict's Error is a sentence;
-// err is the runner's own trouble.
+// which is nil for modules of jobs, is called where it was not; where it is given, the
+// entry is kept whatever else is added. The verdict's Error is a sentence; err is the
+// runner's own trouble.
 func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling func()) (_ wire.Verdict, err error) {
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
@@ -85,6 +87,9 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 		}
 	}
 	hash := sumOf(prepared)
+	if compiling != nil {
+		c.keep(hash)
+	}
 	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
 	defer func() { loaded(err) }()
 	err = c.compiling.do(ctx, hash, func(ctx context.Context) error {

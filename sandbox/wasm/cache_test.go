@@ -143,6 +143,45 @@ func TestCacheBound(t *testing.T) {
 	}
 }
 
+// TestCacheKeepsShell fills the cache with modules of a job, which is no reason to
+// remove the shell, nor to refuse it.
+func TestCacheKeepsShell(t *testing.T) {
+	const size = 100_000
+	c := newCache(t, 2*size+50_000, size, nil)
+	shell := func() {
+		t.Helper()
+		v, err := c.ensure(t.Context(), numbered(0), DefaultLimits(), func() {})
+		if err != nil || v.Error != "" {
+			t.Fatalf("the shell: %s, %v", v.Error, err)
+		}
+	}
+	shell()
+	entry := filepath.Join(c.dir, sumOf(numbered(0)))
+	old := time.Now().Add(-time.Hour)
+	files, err := filepath.Glob(filepath.Join(c.dir, "wazero-*", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, name := range append(files, entry+moduleSuffix, entry+manifestSuffix, entry+usedSuffix) {
+		if err := os.Chtimes(name, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := ensured(t, c, 1) + ensured(t, c, 2)
+	if !c.valid(sumOf(numbered(0))) || !strings.Contains(refused, "does not fit into") {
+		t.Errorf("the shell is gone; a module too many: %q", refused)
+	}
+	if err := os.RemoveAll(c.dir); err != nil { // as an operator may
+		t.Fatal(err)
+	}
+	for n := range int32(2) {
+		if refused := ensured(t, c, n+1); refused != "" {
+			t.Fatal(refused)
+		}
+	}
+	shell()
+}
+
 // TestCacheSweep removes what a crash has left, and nothing that is young.
 func TestCacheSweep(t *testing.T) {
 	c := newCache(t, 1<<30, 10, nil)

@@ -57,6 +57,22 @@ func (c *cache) touch(hash string) {
 	}
 }
 
+// keep makes an entry one that is not removed: no job can take the shell from others.
+func (c *cache) keep(hash string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stay == nil {
+		c.stay = map[string]bool{}
+	}
+	c.stay[hash] = true
+}
+
+func (c *cache) keeps(hash string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stay[hash]
+}
+
 // kept is an entry of the cache.
 type kept struct {
 	hash  string
@@ -87,12 +103,12 @@ func (c *cache) collect(added string) error {
 		switch {
 		case e.hash == added:
 			own = e
-		case total > c.most && time.Since(e.used) > inUse:
+		case total > c.most && time.Since(e.used) > inUse && !c.keeps(e.hash):
 			c.drop(e)
 			total -= e.size
 		}
 	}
-	if total <= c.most {
+	if total <= c.most || c.keeps(added) {
 		return nil
 	}
 	c.drop(own)

@@ -43,8 +43,8 @@ func exponential() w.Module {
 
 // bomb is a small module that takes the compiler long: many loops, at each of which
 // it asks for each of many variables which value it has.
-func bomb() []byte {
-	const variables, loops = 1000, 2000
+func bomb(loops int) []byte {
+	const variables = 1000
 	var body []byte
 	for i := range loops {
 		a, b, c := i%variables, (i*7+1)%variables, (i*13+2)%variables
@@ -124,7 +124,7 @@ func attacks(outside string) []attack {
 		// for it, and everything for the collection: the clock is in the runner.
 		{name: "garbage collection during exponential calls", beside: exponential().Bytes(), limits: short, limit: "time", module: parent(request("/work/hello/beside.wasm"),
 			w.Loop(printTo(1, 1024, 1))).Bytes()},
-		{name: "compile bomb", module: bomb(), limits: wasm.Limits{Compile: time.Second}, refused: true, says: "CPU limit of 1s for compiling a module reached", within: 20 * time.Second},
+		{name: "compile bomb", module: bomb(2000), limits: wasm.Limits{Compile: time.Second}, refused: true, says: "CPU limit of 1s for compiling a module reached", within: 20 * time.Second},
 		{name: "atomic wait", module: program(0, "", w.Const(0), w.Const(0), w.Const64(-1), w.Op(0xfe, 1, 2, 0), w.Drop()).Bytes(), refused: true, says: "does not compile"},
 		{name: "start section loop", module: startLoop.Bytes(), limits: short, limit: "time"},
 		{name: "one hour of poll_oneoff", limits: short, limit: "time", module: program(0, "",

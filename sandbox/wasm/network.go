@@ -42,7 +42,7 @@ func (x *execution) request(payload []byte) error {
 		return errors.New("a WASM worker made a request while another one was open")
 	}
 	x.requests.open = true
-	ctx, cancel := context.WithCancel(x.ctx)
+	ctx, cancel := context.WithCancel(x.serving)
 	x.requests.cancel = cancel
 	x.requests.wg.Go(func() {
 		defer cancel()

@@ -2,6 +2,7 @@ package wasm_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -163,6 +164,43 @@ func TestMany(t *testing.T) {
 	}
 	if now := kilobytes(t, pid, "VmSize"); now > mapped+(1<<20) {
 		t.Errorf("mapped memory has grown from %d to %d KiB", mapped, now)
+	}
+}
+
+// TestTimeWhileCompiling has a step that ends for its time while a module is compiled
+// for it: the compiler, which may take minutes and gigabytes, ends with the step, or
+// each step of a job could leave one behind.
+func TestTimeWhileCompiling(t *testing.T) {
+	needProc(t)
+	others := children(t)
+	j := open(t, newProvider(t, func(o *wasm.Options) { o.Limits.Wall = 3 * time.Second }))
+	c := j.put(bomb(20_000))
+	ours := func() int {
+		return len(slices.DeleteFunc(children(t), func(pid int) bool { return slices.Contains(others, pid) }))
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := j.Run(context.Background(), c)
+		ended <- err
+	}()
+	most := 0
+	for err := error(nil); err == nil; {
+		select {
+		case err = <-ended:
+			if !strings.Contains(fmt.Sprint(err), "time limit of 3s reached") {
+				t.Fatalf("error %v", err)
+			}
+		case <-time.After(5 * time.Millisecond):
+			most = max(most, ours())
+		}
+	}
+	if most < 2 {
+		t.Fatal("nothing was compiled")
+	}
+	for deadline := time.Now().Add(10 * time.Second); ours() > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d processes are left of a step that has ended", ours())
+		}
 	}
 }
 

@@ -99,13 +99,15 @@ func (b *box) runStep(ctx context.Context, c *sandbox.Command, result *sandbox.R
 	running, ran := observe.Start(ctx, observe.WASMRun)
 	began := time.Now() // not before the span, in which the making ready begins
 	x.ctx = running
+	x.serving, x.stopServing = context.WithCancel(running)
 	out, err := x.run(step)
+	x.stopServing()
 	tellInstantiate(running, began, out)
 	ran(err)
 	result.ExitCode = out.Exit
 	out.PeakMemory = min(max(0, out.PeakMemory), limits.Memory) // the worker's word
 	result.Usage = sandbox.Usage{CPU: out.CPU, PeakMemory: out.PeakMemory}
-	if out.Used || err != nil {
+	if out.Used || err != nil || out.Holds == nil { // counting needs it gone
 		b.slot.worker.end()
 	}
 	if out.Refused != "" {
@@ -256,6 +258,11 @@ type execution struct {
 	sent     chan struct{} // closed when the step was sent, or could not be
 	requests requests
 
+	// serving is the context of what is done for the worker: it ends with the step, so
+	// that none leaves a compilation behind.
+	serving     context.Context //nolint:containedctx // as ctx
+	stopServing context.CancelFunc
+
 	mu       sync.Mutex
 	reason   error // why it was killed
 	progress wire.Progress
@@ -357,6 +364,7 @@ func (x *execution) fail(reason error) {
 	}
 	x.mu.Unlock()
 	x.w.kill()
+	x.stopServing()
 }
 
 func (x *execution) failure() error {
@@ -445,7 +453,7 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 	case wire.WantStdin:
 		return x.w.conn.Send(wire.Stdin, x.read())
 	case wire.WantModule:
-		v, err := x.box.provider.cache.ensure(x.ctx, payload, x.limits, nil)
+		v, err := x.box.provider.cache.ensure(x.serving, payload, x.limits, nil)
 		if err != nil {
 			x.fail(err)
 			return err

@@ -86,6 +86,9 @@ func TestJail(t *testing.T) {
 	if env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err == nil && len(env) > 0 {
 		t.Errorf("its environment is %q", env)
 	}
+	if score, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/oom_score_adj"); err != nil || string(score) != "1000\n" {
+		t.Errorf("the kernel's oom_score_adj for it is %q (%v), want that of a process to end first", score, err)
+	}
 	details := strings.Join(j.Info().Details, "\n")
 	for _, part := range []string{"Landlock ABI", "seccomp", "no-new-privs", "Network: none", "64 MiB of memory", "32 programs at a time", "Limits of a module: 64 MiB, 10000000 table elements"} {
 		if !strings.Contains(details, part) {

@@ -3,3 +3,5 @@
 package worker
 
 func dieOfCPULimit() {}
+
+func dieFirst() {}

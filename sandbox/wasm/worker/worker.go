@@ -122,6 +122,7 @@ func (w *worker) prepare() (wire.State, error) {
 		}
 	}
 	dieOfCPULimit()
+	dieFirst()
 	report, err := jail.Enter(rules)
 	state := wire.State{Jail: report.InForce, Missing: report.Missing}
 	if err != nil {
