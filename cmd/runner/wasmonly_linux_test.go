@@ -55,13 +55,14 @@ func TestWasmOnly(t *testing.T) {
 		t.Skip("SKIP trace of the mode wasm-only: there is no strace")
 	}
 	r := wasmRig(t)
+	repos, registry := actiontest.NewServer(), actiontest.NewRegistry()
+	t.Cleanup(repos.Close)
+	t.Cleanup(registry.Close)
+	r.env = append(r.env, "OTELRUNNER_SANDBOX_PRIVATE_HOSTS="+registry.Host()) // it lies on this machine
 	trace := filepath.Join(r.dir, "trace")
 	p := r.startWith([]string{strace, "-f", "--seccomp-bpf", "-qq", "-s", "300", "-o", trace, "-e", "trace=execve,execveat,connect"}, "serve", "--wasm-only")
 	t.Cleanup(func() { _ = syscall.Kill(traced(t, trace), syscall.SIGKILL) }) // where the test fails
 	ctx := within(t, 3*time.Minute)
-	repos, registry := actiontest.NewServer(), actiontest.NewRegistry()
-	t.Cleanup(repos.Close)
-	t.Cleanup(registry.Close)
 	module, err := wasmtest.BuildProbe()
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +78,7 @@ func TestWasmOnly(t *testing.T) {
 			"      - run: cat README; ./tool.wasm env:HOME | cat\n      - uses: wasm://./tool.wasm\n        with: {args: \"read:README\"}\n" +
 			"      - uses: wasm://" + registry.Host() + "/tools/lint:1@" + digest + "\n        with: {args: \"read:README read:/etc/passwd\"}\n", task.Success,
 			[]string{"of the repository", "HOME is /home", "README holds of the repository"}},
+		{"a server of this machine", "on: push\njobs:\n  t:\n    runs-on: safe\n    steps:\n      - uses: wasm+https://127.0.0.1:1/m.wasm#sha256=" + strings.Repeat("0", 64) + "\n", task.Failure, []string{"sandbox.private_hosts"}},
 		{"a shell", wasmStep, task.Success, []string{"IN WASI", "No such file", "mode: wasm-only", "Landlock ABI", "worker: sha256:", "modules: sha256:"}},
 		{"the host", strings.Replace(wasmStep, "safe", "linux", 1), task.Failure, []string{"a label of the kind name:host would run the job on its machine"}},
 		{"a container label", strings.Replace(wasmStep, "safe", "box", 1), task.Failure, []string{"containers (labels of the kind name:docker://image, container: and services:) are not run"}},

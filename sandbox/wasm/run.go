@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -430,6 +431,7 @@ func (x *execution) measured(out wire.Outcome) wire.Outcome {
 func (x *execution) frames() {
 	defer close(x.finished)
 	defer x.endRequests()
+	defer x.survive()
 	for {
 		kind, payload, err := x.w.conn.Receive(x.limits.ModuleSize)
 		if err == nil && kind == wire.Done {
@@ -443,6 +445,15 @@ func (x *execution) frames() {
 			x.err = err
 			return
 		}
+	}
+}
+
+// survive makes a fault of this program in the reading of what a guest has made, like
+// a module, the end of its step: the jobs beside it are none of it.
+func (x *execution) survive() {
+	if v := recover(); v != nil {
+		x.box.provider.options.Log.Error("the runner panicked while it served a WASM step", "panic", v, "stack", string(debug.Stack()))
+		x.fail(fmt.Errorf("run a command: the runner failed while it served the step: %v", v))
 	}
 }
 

@@ -341,6 +341,25 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// panics is a writer with a fault.
+type panics struct{}
+
+func (panics) Write([]byte) (int, error) { panic("a fault") }
+
+// TestPanic has a fault in what serves a step: it is the step's end, and nobody
+// else's.
+func TestPanic(t *testing.T) {
+	j := open(t, newProvider(t, nil))
+	c := j.put(hello())
+	c.Stdout = panics{}
+	if _, err := j.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "the runner failed while it served the step: a fault") {
+		t.Errorf("error %v", err)
+	}
+	out, _, _, err := j.run(hello())
+	want(t, "output after it", out, "hello\n")
+	want(t, "error after it", err, nil)
+}
+
 // TestStuckWriter cancels a step whose output nobody takes.
 func TestStuckWriter(t *testing.T) {
 	j := open(t, newProvider(t, nil))
