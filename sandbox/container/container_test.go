@@ -285,7 +285,7 @@ func TestEndsFromOutside(t *testing.T) {
 		{"stopped", func(id string) error {
 			_, err := l.engine.ContainerKill(context.Background(), id, client.ContainerKillOptions{Signal: "TERM"})
 			return err
-		}, "first process of the job's container has ended"},
+		}, "first process of the job's container was told to end while the job ran: was the container engine stopped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t, p, newSpec())

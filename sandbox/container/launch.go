@@ -266,6 +266,9 @@ func (p *Provider) explain(ctx context.Context, r *running, cause error) error {
 	case state.ExitCode == 137:
 		return fmt.Errorf("%s was killed (SIGKILL) while the job ran, by the job itself, by someone else on the machine, or with the container engine%s", r.what, errors)
 	}
+	if state.ExitCode == 0 { // it obeys SIGTERM, which engines send as they end, and the end of its stream
+		return fmt.Errorf("the first process of %s was told to end while the job ran: was the container engine stopped or restarted, the container stopped by someone, or SIGTERM sent by a step?%s", r.what, errors)
+	}
 	return fmt.Errorf("the first process of %s has ended with exit code %d while the job ran; did a step kill it?%s", r.what, state.ExitCode, errors)
 }
 
