@@ -68,6 +68,25 @@ func buildHelper(ctx context.Context) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
+// goProgram is a static program of one file of source, for Linux.
+func goProgram(t *testing.T, source string, env ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "program"), filepath.Join(dir, "main.go"))
+	build.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux"), env...)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	program, err := os.ReadFile(filepath.Join(dir, "program"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(program)
+}
+
 // importBusybox makes an image of a static busybox and some files. Changes are
 // instructions of a Dockerfile.
 func (l *laboratory) importBusybox(ctx context.Context, name string, files map[string]string, changes ...string) error {
@@ -112,7 +131,7 @@ func (l *laboratory) importBusybox(ctx context.Context, name string, files map[s
 }
 
 // importFiles makes an image of files only.
-func (l *laboratory) importFiles(ctx context.Context, name string, files map[string]string) error {
+func (l *laboratory) importFiles(ctx context.Context, name string, files map[string]string, changes ...string) error {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for file, data := range files {
@@ -122,7 +141,7 @@ func (l *laboratory) importFiles(ctx context.Context, name string, files map[str
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return l.importImage(ctx, name, &archive, nil)
+	return l.importImage(ctx, name, &archive, changes)
 }
 
 func (l *laboratory) importImage(ctx context.Context, name string, archive io.Reader, changes []string) error {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -27,21 +25,9 @@ import (
 func TestForeignProgram(t *testing.T) {
 	l := engine(t)
 	foreign := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n\nfunc main() { println(\"emulated\") }\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "foreign"), filepath.Join(dir, "main.go"))
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+foreign)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	program, err := os.ReadFile(filepath.Join(dir, "foreign"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := goProgram(t, "package main\n\nfunc main() { println(\"emulated\") }\n", "GOARCH="+foreign)
 	spec := newSpec()
-	spec.Image = l.image(t, map[string]string{"bin/foreign": string(program)})
+	spec.Image = l.image(t, map[string]string{"bin/foreign": program})
 	s := open(t, l.provider(t, container.Options{}), spec)
 	res, err := s.Run(t.Context(), &sandbox.Command{Args: []string{"foreign"}})
 	switch {
