@@ -133,14 +133,20 @@ func runKill(ctx context.Context, hc interp.HandlerContext, args []string) int {
 		if name == "s" && len(args) > 0 {
 			name, args = args[0], args[1:]
 		}
-		n, err := strconv.Atoi(name)
-		if err != nil {
-			if n = signalNumber(name); n <= 0 && name != "-" {
+		if name != "-" { // -- ends the options
+			n, err := strconv.Atoi(name)
+			if err != nil {
+				n = signalNumber(name)
+			}
+			if n < 0 || n == 0 && err != nil {
 				fmt.Fprintf(hc.Stderr, "kill: %s: invalid signal specification\n", name)
 				return 1
 			}
+			sig = n
 		}
-		sig = n
+	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
 	}
 	if len(args) == 0 {
 		fmt.Fprintln(hc.Stderr, "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid")

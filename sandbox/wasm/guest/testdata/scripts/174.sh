@@ -1,0 +1,1 @@
+trap 'echo told to end' TERM; kill -- $$; kill -s TERM -- $$; kill -15 -- $$; kill -0 $$; echo $?; kill -s 99999999999999999999 $$ 2>/dev/null || echo refused; kill --5 $$ 2>/dev/null || echo refused; trap 'echo bye' EXIT; echo after
