@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -61,7 +62,8 @@ func (hostSpawner) Spawn(ctx context.Context, path string, args []string, s tool
 	}
 	var handle uint32
 	if errno := hostSpawn(unsafe.Pointer(&req[0]), uint32(len(req)), unsafe.Pointer(&handle)); errno != errnoOK {
-		return 0, errors.New(lastError(errno))
+		// The shell says itself which command it is about.
+		return 0, errors.New(strings.TrimPrefix(lastError(errno), args[0]+": "))
 	}
 	defer hostClose(handle)
 	var outputs sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -158,7 +159,8 @@ func (i *instance) spawn(mem api.Memory, req, reqLen, handle uint32) errno {
 	if err != nil {
 		return i.failed(reasonOf(err), r.Args[0]+": "+err.Error())
 	}
-	info, err := module.Scan(image, module.Limits{})
+	// The runner applies the operator's limits, before it compiles anything.
+	info, err := module.Scan(image, module.Limits{Size: math.MaxInt64, TableElements: math.MaxInt64})
 	if err == nil {
 		err = info.Runnable(Functions())
 	}
