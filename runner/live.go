@@ -70,10 +70,11 @@ func (l *live) unserved(ctx context.Context) string {
 
 // engineChanged is called when the container engine has gone away or is back.
 func (l *live) engineChanged() {
-	if l.now() == nil { // it was found out before the first job
+	g := l.now()
+	if g == nil { // the runner is ending
 		return
 	}
-	l.gate("containers", l.now().docker.away())
+	l.gate("containers", g.docker.away())
 	l.declarer.changed()
 }
 

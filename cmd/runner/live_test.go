@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,10 +46,11 @@ func TestDrain(t *testing.T) {
 	}
 	drain := r.start("drain")
 	waitFor(t, p, "the drain", func() bool { return strings.Contains(p.stderr.String(), "draining: no more tasks are taken") })
-	address := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(p.stderr.String())
-	if status, body := fetch(t, "http://"+address[1]+"/readyz"); status != 503 || !strings.Contains(body, "draining") {
-		t.Errorf("/readyz: %d %s", status, body)
-	}
+	address := p.address()
+	waitFor(t, p, "/readyz to say so", func() bool {
+		status, body := fetch(t, "http://"+address+"/readyz")
+		return status == 503 && strings.Contains(body, "draining")
+	})
 	other := r.server.AddWorkflow(passing, giteatest.TaskOptions{})
 	select {
 	case <-drain.ended:

@@ -66,6 +66,7 @@ type (
 	}
 	pod struct {
 		AutomountServiceAccountToken  *bool       `yaml:"automountServiceAccountToken"`
+		EnableServiceLinks            *bool       `yaml:"enableServiceLinks"`
 		TerminationGracePeriodSeconds int         `yaml:"terminationGracePeriodSeconds"`
 		SecurityContext               podSecurity `yaml:"securityContext"`
 		InitContainers                []container `yaml:"initContainers"`
@@ -284,6 +285,9 @@ func TestNoPrivilegeIsNeeded(t *testing.T) {
 	}
 	if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
 		t.Error("the pod gets a token of the API")
+	}
+	if p.EnableServiceLinks == nil || *p.EnableServiceLinks {
+		t.Error("the runner is given variables that look like keys of its configuration (OTELRUNNER_PORT …)")
 	}
 	for _, c := range slices.Concat(p.InitContainers, p.Containers) {
 		s := c.SecurityContext

@@ -2,9 +2,13 @@ package report_test
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"otelrunner/runner/gitea/giteatest"
@@ -115,4 +119,50 @@ func TestADiskThatDoesNotKeepTheEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// logWatcher calls sent with the rows of each request before it goes to the server.
+type logWatcher struct {
+	report.Client
+	sent func(rows []*runnerv1.LogRow)
+}
+
+func (c *logWatcher) UpdateLog(ctx context.Context, req *runnerv1.UpdateLogRequest) (*runnerv1.UpdateLogResponse, error) {
+	c.sent(req.GetRows())
+	return c.Client.UpdateLog(ctx, req)
+}
+
+// The server gets no row that the journal's file does not have, also while the
+// journal's own writer waits for the disk: the next process would not know of it.
+func TestRowsAreInTheJournalBeforeTheyAreSent(t *testing.T) {
+	const rows = 20
+	c := &logWatcher{}
+	withJournal(t, giteatest.Options{}, journal.Options{}, report.Options{Client: c}, func(w *world, k *kept) {
+		sent := 0
+		c.Client, c.sent = w.client, func(rows []*runnerv1.LogRow) {
+			segment, err := os.ReadFile(filepath.Join(k.o.Dir, "task-11", "00000001.seg"))
+			if err != nil {
+				w.t.Error(err)
+			}
+			for _, row := range rows {
+				if sent++; !strings.Contains(string(segment), row.GetContent()) {
+					w.t.Errorf("%q is sent, and not in the journal", row.GetContent())
+				}
+			}
+		}
+		release := k.disk.HoldSyncs()
+		defer release()
+		w.r.StepStarted(0, time.Now()) // whose sync keeps the writer
+		synctest.Wait()
+		for i := range rows {
+			w.row(fmt.Sprintf("row %d.", i))
+		}
+		time.Sleep(report.DefaultMaxLatency)
+		synctest.Wait()
+		if sent != rows {
+			w.t.Errorf("%d rows were sent", sent)
+		}
+		release()
+		w.finish(task.Success)
+	})
 }
