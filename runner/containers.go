@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"otelrunner/otel/observe"
 	"otelrunner/runner/config"
 	"otelrunner/runner/label"
 	"otelrunner/sandbox"
@@ -110,13 +111,25 @@ func (c *containers) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandb
 	if err != nil && c.watch.look(ctx, 0) != "" && ctx.Err() == nil {
 		// The job was the first to meet an engine that has gone away: it gets the
 		// time to come back that it would have got a moment later.
-		box, err = p.Open(ctx, spec)
+		box, err = c.openAgain(ctx, p, spec)
 		select {
 		case c.kick <- struct{}{}:
 		default:
 		}
 	}
 	return box, err
+}
+
+// openAgain waits for an engine that went away while a job's sandbox was made. What
+// had been made of it has the names of what will be.
+func (c *containers) openAgain(ctx context.Context, p *container.Provider, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := p.Reach(ctx, spec.Log); err != nil {
+		return nil, observe.Typed("engine_unreachable", err)
+	}
+	if _, err := p.Sweep(ctx); err != nil {
+		c.log.Warn("remove what a job's sandbox had got before the container engine went away", "job", spec.ID, "error", err)
+	}
+	return p.Open(ctx, spec)
 }
 
 // needed reports whether the runner cannot do all it should without the engine.

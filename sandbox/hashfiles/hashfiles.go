@@ -51,6 +51,10 @@ type Options struct {
 // file identities are not known.
 const maxDepth = 256
 
+// maxFollowed bounds what a search looks at that follows symbolic links: a few
+// folders that lead to each other make as many paths as there are numbers.
+const maxFollowed = 1_000_000
+
 // Hash returns the SHA-256, in lower-case hex, of the SHA-256 of each file of
 // fsys that the patterns select, and "" when they select none. Each of patterns
 // may have several lines. An error names the pattern or the file. To follow
@@ -82,6 +86,7 @@ type search struct {
 	root     []string // the names of Options.Dir
 	sum      hash.Hash
 	count    int
+	looks    int           // at files and folders
 	chain    []fs.FileInfo // the folders above, to see circles
 	buffer   []byte
 }
@@ -99,6 +104,9 @@ func (s *search) visit(name string) error {
 	descend := selected.any() || mayHold(s.patterns, absolute)
 	if !descend {
 		return nil
+	}
+	if s.looks++; s.looks > maxFollowed && s.options.FollowSymlinks {
+		return fmt.Errorf("hash files: symbolic links lead to more than %d files and folders: leave out --follow-symbolic-links, or exclude some with a pattern that starts with an exclamation mark", maxFollowed)
 	}
 	info, err := s.stat(name)
 	if err != nil || info == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -203,6 +204,27 @@ func TestSymbolicLinks(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("follow %v: hash %s, want %s, %v", follow, got, want, err)
 		}
+	}
+}
+
+// TestLinksThatMultiply has folders lead to each other, along more paths than
+// anybody could walk.
+func TestLinksThatMultiply(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need rights here")
+	}
+	dir := t.TempDir()
+	const folders = 12
+	for i := range folders {
+		must(t, os.Mkdir(filepath.Join(dir, fmt.Sprint(i)), 0o755))
+		for j := range folders {
+			must(t, os.Symlink(filepath.Join("..", fmt.Sprint(j)), filepath.Join(dir, fmt.Sprint(i), fmt.Sprint(j))))
+		}
+	}
+	_, err := hashfiles.Hash(t.Context(), os.DirFS(dir), hashfiles.Options{Dir: dir, FollowSymlinks: true}, []string{"**"})
+	if err == nil || !strings.Contains(err.Error(), "leave out --follow-symbolic-links") {
+		t.Errorf("error %v", err)
 	}
 }
 
