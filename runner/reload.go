@@ -29,8 +29,8 @@ type (
 
 // generation makes what serves jobs under cfg, with what of old can go on. It is
 // given to generations.put, or to drop.
-func (s *service) generation(ctx context.Context, l *live, cfg *config.Config, old *generation) (g *generation, err error) {
-	g = &generation{terms: terms{cfg: cfg}}
+func (s *service) generation(ctx context.Context, l *live, cfg *config.Config, old *generation) (_ *generation, err error) {
+	g := &generation{terms: terms{cfg: cfg}}
 	defer func() {
 		if err != nil {
 			l.drop(g)
