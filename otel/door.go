@@ -57,7 +57,8 @@ type Door struct {
 	secret  string
 	http    *http.Server
 	address string
-	done    chan struct{}
+	serving sync.WaitGroup
+	inside  *pipes
 	out     [signals]*forwarder
 	calls   chan struct{}
 	warned  sync.Once
@@ -75,7 +76,7 @@ func (p *Providers) OpenDoor(o DoorOptions) (_ *Door, err error) {
 	if o.Mask == nil {
 		o.Mask = func(s string) string { return s }
 	}
-	d := &Door{opts: o, secret: rand.Text(), done: make(chan struct{}), calls: make(chan struct{}, doorCalls), tokens: doorBurst, filled: time.Now()}
+	d := &Door{opts: o, secret: rand.Text(), inside: newPipes(), calls: make(chan struct{}, doorCalls), tokens: doorBurst, filled: time.Now()}
 	defer func() {
 		if err != nil {
 			d.closeOut()
@@ -103,17 +104,22 @@ func (p *Providers) OpenDoor(o DoorOptions) (_ *Door, err error) {
 		Handler: d, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	go func() {
-		defer close(d.done)
-		if err := d.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			o.Log.Warn("the OTLP endpoint of a job's steps has ended", "error", err)
-		}
-	}()
+	for _, l := range []net.Listener{l, d.inside} {
+		d.serving.Go(func() {
+			if err := d.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				o.Log.Warn("the OTLP endpoint of a job's steps has ended", "error", err)
+			}
+		})
+	}
 	return d, nil
 }
 
 // URL is the value of OTEL_EXPORTER_OTLP_ENDPOINT.
 func (d *Door) URL() string { return "http://" + d.address + "/" + d.secret }
+
+// Dial opens a connection to the door inside this process, for a program that does
+// not reach this machine's loopback: it costs no port and no file descriptor.
+func (d *Door) Dial(ctx context.Context) (net.Conn, error) { return d.inside.dial(ctx) }
 
 // Close ends the door; what is under way may take as long as the collector is
 // waited for.
@@ -123,7 +129,7 @@ func (d *Door) Close() {
 	if d.http.Shutdown(ctx) != nil {
 		_ = d.http.Close()
 	}
-	<-d.done
+	d.serving.Wait()
 	d.closeOut()
 }
 

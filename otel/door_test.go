@@ -182,3 +182,37 @@ func TestDoorToNowhere(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestDoorInside: a door takes connections of this process, too, until it is closed.
+func TestDoorInside(t *testing.T) {
+	clearEnv(t)
+	r := newHTTPReceiver(t)
+	d := openDoor(t, r.URL, "")
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.Dial(ctx) }}}
+	defer client.CloseIdleConnections()
+	data, err := proto.Marshal(&coltrace.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, _ := strings.Cut(strings.TrimPrefix(d.URL(), "http://"), "/")
+	for path, want := range map[string]int{"/" + secret + "/v1/traces": http.StatusOK, "/v1/traces": http.StatusNotFound} {
+		res, err := client.Post("http://127.0.0.1:9"+path, protobufType, bytes.NewReader(data)) //nolint:noctx // the door bounds it
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %s, want %d", path, res.Status, want)
+		}
+	}
+	r.mu.Lock()
+	if len(r.spans) != 1 {
+		t.Errorf("%d resources arrived, want 1", len(r.spans))
+	}
+	r.mu.Unlock()
+	client.CloseIdleConnections()
+	d.Close()
+	if _, err := d.Dial(t.Context()); err == nil {
+		t.Error("a door that is closed takes a connection")
+	}
+}

@@ -152,7 +152,7 @@ func (j *jobTelemetry) open() {
 		j.log.Warn("the steps of a job get no OTLP endpoint", "error", err)
 		return
 	}
-	j.scope.StepEndpoint = j.door.URL()
+	j.scope.StepEndpoint, j.scope.StepDial = j.door.URL(), j.door.Dial
 }
 
 // jobName is what a job is called where people read of it.

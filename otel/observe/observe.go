@@ -10,6 +10,7 @@ package observe
 
 import (
 	"context"
+	"net"
 	"strings"
 	"time"
 
@@ -66,6 +67,9 @@ type Scope struct {
 	// StepEndpoint is where the job's programs may send telemetry of their own,
 	// from this machine; "" is nowhere.
 	StepEndpoint string
+	// StepDial opens a connection to there, for programs that have a loopback of
+	// their own; nil is none. It is safe for concurrent use.
+	StepDial func(context.Context) (net.Conn, error)
 	// TraceURL is where the trace is shown; "" is not known.
 	TraceURL string
 	// SpanBegins, if set, is told of the span whose work begins or goes on: a

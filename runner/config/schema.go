@@ -248,7 +248,7 @@ func schema() []key {
 		{path: "otel.job_logs", field: func(c *Config) any { return &c.Otel.JobLogs }, def: "false",
 			doc: "Send the rows of jobs' logs as log records, too, masked as they are for the server."},
 		{path: "otel.step_endpoint", field: func(c *Config) any { return &c.Otel.StepEndpoint }, def: "false",
-			doc: "Give the steps of each host job an OTLP endpoint of their own (OTEL_EXPORTER_OTLP_ENDPOINT), which sends their telemetry on to the runner's with the run's attributes. It needs no credentials, and gives away none. It is on this machine's loopback, which jobs in containers and in the WASM sandbox do not reach: their log says so."},
+			doc: "Give the steps of each job an OTLP endpoint of their own (OTEL_EXPORTER_OTLP_ENDPOINT), which sends their telemetry on to the runner's with the run's attributes. It needs no credentials, and gives away none. It is on the loopback that the job's steps see. WebAssembly modules, which have no sockets, get none; the log of a job in the WASM sandbox says so."},
 	}
 }
 

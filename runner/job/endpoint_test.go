@@ -2,6 +2,8 @@ package job_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -9,14 +11,37 @@ import (
 	"otelrunner/otel/observe"
 	"otelrunner/runner/job"
 	"otelrunner/runner/job/jobtest"
+	"otelrunner/runner/label"
 	"otelrunner/runner/task"
 	"otelrunner/sandbox"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestStepEndpoint: host jobs are given the door, unless they name one themselves;
-// others, which could not reach it, are told so.
+// forwarder is a fake with a loopback of its own.
+type forwarder struct {
+	*fake
+	err    error
+	dialed int
+}
+
+func (f *forwarder) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	_, err := f.fake.Open(ctx, spec)
+	return f, err
+}
+
+func (f *forwarder) Forward(ctx context.Context, dial func(context.Context) (net.Conn, error)) (string, error) {
+	conn, err := dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	f.dialed++
+	return "127.0.0.1:9", errors.Join(f.err, conn.Close())
+}
+
+// TestStepEndpoint: jobs are given the door, those with a loopback of their own a port
+// there that leads to it, unless they name one themselves; those that cannot reach it
+// are told so.
 func TestStepEndpoint(t *testing.T) {
 	const door = "http://127.0.0.1:1/secret"
 	offered := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": door, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
@@ -25,14 +50,16 @@ func TestStepEndpoint(t *testing.T) {
 		kind            sandbox.Kind
 		want            map[string]string
 		told            bool
+		forward         error // of a container; nil succeeds
 	}{
-		{"host", "", door, sandbox.Host, offered, false},
-		{"off", "", "", sandbox.Host, map[string]string{}, false},
-		{"the workflow's own endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT: mine", door, sandbox.Host, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "mine"}, false},
-		{"the workflow's own protocol", "OTEL_EXPORTER_OTLP_PROTOCOL: grpc", door, sandbox.Host, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false},
-		{"container", "", door, sandbox.Docker, map[string]string{}, true},
-		{"WASM", "", door, sandbox.WASM, map[string]string{}, true},
-		{"container, off", "", "", sandbox.Docker, map[string]string{}, false},
+		{"host", "", door, sandbox.Host, offered, false, nil},
+		{"off", "", "", sandbox.Host, map[string]string{}, false, nil},
+		{"the workflow's own endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT: mine", door, sandbox.Host, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "mine"}, false, nil},
+		{"the workflow's own protocol", "OTEL_EXPORTER_OTLP_PROTOCOL: grpc", door, sandbox.Host, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, nil},
+		{"container", "", door, sandbox.Docker, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9/secret", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, false, nil},
+		{"container that cannot", "", door, sandbox.Docker, map[string]string{}, true, errors.New("no loopback")},
+		{"WASM", "", door, sandbox.WASM, map[string]string{}, true, nil},
+		{"container, off", "", "", sandbox.Docker, map[string]string{}, false, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := map[string]string{}
@@ -44,15 +71,26 @@ func TestStepEndpoint(t *testing.T) {
 				}
 				return sandbox.Result{}, nil
 			}}
+			o := options(t, f)
+			inside := &forwarder{fake: f, err: c.forward}
+			if c.kind == sandbox.Docker {
+				o.Providers[label.Host] = inside
+			}
 			tk := newCase(`{jobs: {t: {runs-on: host, env: {` + c.env + `}, steps: [{run: one}]}}}`).Task(7)
 			sink := jobtest.NewRecorder(tk)
-			ctx := observe.With(context.Background(), &observe.Scope{StepEndpoint: c.door})
-			result := job.New(options(t, f)).Run(ctx, nil, tk, sink)
+			ctx := observe.With(context.Background(), &observe.Scope{StepEndpoint: c.door, StepDial: func(context.Context) (net.Conn, error) {
+				near, far := net.Pipe()
+				return near, far.Close()
+			}})
+			result := job.New(o).Run(ctx, nil, tk, sink)
 			if result != task.Success {
 				t.Fatal(result)
 			}
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("what the step is told (-want +got):\n%s", d)
+			}
+			if want := c.kind == sandbox.Docker && c.door != ""; inside.dialed > 0 != want {
+				t.Errorf("there are %d ways to the door", inside.dialed)
 			}
 			told := slices.ContainsFunc(sink.Outcome(result).Rows, func(row string) bool { return strings.Contains(row, "No OTLP endpoint for the steps") })
 			if told != c.told {

@@ -74,8 +74,8 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
 	propagate(l.soft, c.Env)
-	if offersEndpoint(j.info.Kind) {
-		offerEndpoint(l.soft, c.Env)
+	if !p.module { // it has no sockets
+		offerEndpoint(j.endpoint, c.Env)
 	}
 	res, err := j.start(l.soft, &p, &c)
 	j.usage.CPU += res.Usage.CPU

@@ -107,6 +107,7 @@ type jobRun struct {
 	timeout  time.Duration
 	sandbox  sandbox.Sandbox
 	info     sandbox.Info
+	endpoint string       // where its programs may send telemetry; "" is nowhere
 	scheme   label.Scheme // of the sandbox, when it is opened
 	actions  *action.Job
 	fetched  heldLines // what actions tells

@@ -266,9 +266,7 @@ func (j *jobRun) open(ctx context.Context, t target) (err error) {
 	for _, line := range j.info.Details {
 		j.rows.printf("%s", line)
 	}
-	if observe.From(ctx).StepEndpoint != "" && !offersEndpoint(j.info.Kind) {
-		j.rows.printf("No OTLP endpoint for the steps: otel.step_endpoint is one of this machine's loopback, which only host jobs reach")
-	}
+	j.openEndpoint(ctx)
 	j.rows.endGroup()
 	return nil
 }

@@ -219,21 +219,3 @@ func propagate(ctx context.Context, env map[string]string) {
 		env["BAGGAGE"] = s.Baggage
 	}
 }
-
-// offersEndpoint reports whether the programs of a sandbox reach this machine's
-// loopback, where a job's OTLP endpoint is: those of containers have one of their
-// own, those in WASM have no network.
-func offersEndpoint(kind sandbox.Kind) bool { return kind == sandbox.Host }
-
-// offerEndpoint tells a program where its telemetry may go, unless the workflow says
-// so itself. The protocol belongs to it: exporters differ in their default.
-func offerEndpoint(ctx context.Context, env map[string]string) {
-	const endpoint, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
-	url := observe.From(ctx).StepEndpoint
-	_, set := env[endpoint]
-	_, own := env[protocol]
-	if url == "" || set || own {
-		return
-	}
-	env[endpoint], env[protocol] = url, "http/protobuf"
-}

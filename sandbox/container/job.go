@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"path"
 	"slices"
 	"strings"
@@ -53,6 +54,8 @@ type job struct {
 var (
 	_ sandbox.Retirer  = (*job)(nil)
 	_ sandbox.Importer = (*job)(nil)
+
+	_ sandbox.Forwarder = (*job)(nil)
 )
 
 // workspaceOf is where a repository's workspace is.
@@ -155,6 +158,11 @@ func (j *job) WriteFiles(ctx context.Context, files []sandbox.File) error {
 
 func (j *job) Stage(ctx context.Context, name string, tree fs.FS) (string, error) {
 	return j.main.stream.Stage(ctx, name, tree)
+}
+
+// Forward implements sandbox.Forwarder: the port is the helper's.
+func (j *job) Forward(ctx context.Context, dial func(context.Context) (net.Conn, error)) (string, error) {
+	return j.main.stream.Forward(ctx, dial)
 }
 
 // Import implements sandbox.Importer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"runtime"
 	"sync"
 	"testing"
@@ -58,6 +59,10 @@ func FuzzClient(f *testing.F) {
 		data(3, func(e *wire.Encoder) { wire.AppendStatus(e, nil); e.String("/bin/true") })))
 	f.Add(frames(wire.Frame{Kind: wire.KindPing, Payload: make([]byte, 8)}, wire.Frame{Kind: wire.KindWindow, Stream: 1, Payload: []byte{0, 0, 0, 1}},
 		wire.Frame{Kind: wire.KindGoodbye, Payload: []byte("bye")}))
+	for id := uint32(1); id < 5; id++ {
+		f.Add(frames(data(id, func(e *wire.Encoder) { wire.AppendStatus(e, nil); e.String("127.0.0.1:1") }),
+			data(id+1, func(e *wire.Encoder) { wire.AppendStatus(e, nil); e.String("POST / HTTP/1.1") }), wire.Frame{Kind: wire.KindEnd, Stream: id + 1}))
+	}
 	for _, e := range []func(*wire.Encoder){
 		func(e *wire.Encoder) { e.Byte(byte(wire.RecordStdout)); e.Uint(1 << 60); e.Uint(1 << 60) },
 		func(e *wire.Encoder) { wire.AppendStatus(e, io.EOF) },
@@ -88,6 +93,10 @@ func FuzzClient(f *testing.F) {
 			t.Errorf("read %d bytes", len(data))
 		}
 		_, _ = c.LookPath(ctx, "x", nil)
+		_, _ = c.Forward(ctx, func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			return near, far.Close()
+		})
 		_, _ = c.Stage(ctx, "x", fstest.MapFS{"f": {Data: []byte("x")}})
 		if ctx.Err() != nil {
 			t.Error("a call hangs")

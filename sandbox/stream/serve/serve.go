@@ -71,6 +71,7 @@ func Serve(rwc io.ReadWriteCloser, place Place, stop <-chan string) error {
 	}
 	// The end of the connection ends the context of every call.
 	conn.Close(nil)
+	s.forward.close()
 	conn.WaitAccepted()
 	err := fault(conn.Err())
 	if box, _ := s.opened(); box != nil {
@@ -99,6 +100,7 @@ func (keepOpen) Close() error { return nil }
 type server struct {
 	place   Place
 	running sync.Mutex // held by the command that runs
+	forward forward
 
 	mu  sync.Mutex
 	set bool
@@ -186,6 +188,10 @@ func (s *server) serve(c *call) error {
 			return c.in.Err()
 		}
 		return box.WriteFiles(ctx, files)
+	case wire.MethodListen:
+		return answer(c, s.forward.listen)
+	case wire.MethodAccept:
+		return s.forward.accept(c)
 	}
 	c.in.Violation("there is no method %d", method)
 	return c.in.Err()

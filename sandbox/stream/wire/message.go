@@ -34,6 +34,12 @@ const (
 	MethodHashFiles
 	// MethodImport: folder, then entries as for MethodStage; nothing.
 	MethodImport
+	// MethodListen: nothing; the address of a TCP port on the loopback of the
+	// place. It is called once, and the port is there until the job ends.
+	MethodListen
+	// MethodAccept: nothing; waits for a connection to that port. What comes
+	// after the status, and after the method, are the connection's bytes.
+	MethodAccept
 )
 
 // Limits of what a message may hold.
