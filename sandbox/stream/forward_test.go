@@ -142,7 +142,7 @@ func TestForwardHTTP(t *testing.T) {
 	l := &chanListener{come: come, closed: make(chan struct{})}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
-		if n != 1<<20 {
+		if n != 300<<10 {
 			t.Errorf("%d bytes of a request", n)
 		}
 		_, _ = io.WriteString(w, "taken")
@@ -156,9 +156,9 @@ func TestForwardHTTP(t *testing.T) {
 		return near, nil
 	})
 	began := time.Now()
-	for range 40 {
+	for range 120 {
 		client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
-		res, err := client.Post("http://"+address, "", bytes.NewReader(make([]byte, 1<<20))) //nolint:noctx // it has a timeout
+		res, err := client.Post("http://"+address, "", bytes.NewReader(make([]byte, 300<<10))) //nolint:noctx // it has a timeout
 		if err != nil {
 			t.Fatal(err)
 		}
