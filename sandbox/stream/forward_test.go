@@ -158,7 +158,7 @@ func TestForwardHTTP(t *testing.T) {
 	began := time.Now()
 	for range 120 {
 		client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
-		res, err := client.Post("http://"+address, "", bytes.NewReader(make([]byte, 300<<10))) //nolint:noctx // it has a timeout
+		res, err := client.Post("http://"+address, "", bytes.NewReader(make([]byte, 300<<10)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func (f *forward) accept(c *call) error {
 	wire.AppendStatus(status, nil)
 	if _, err := c.stream.Write(status.Bytes); err != nil {
 		_ = conn.Close()
-		return nil
+		return err // which nobody is there to read
 	}
 	wire.Join(c.stream, c.in.Rest(), conn)
 	return nil
