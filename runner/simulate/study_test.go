@@ -53,7 +53,8 @@ func TestStudy(t *testing.T) {
 				t.Errorf("%s: a runner takes %d bytes", name, c.costs.Memory)
 			}
 		}
-		if r.Idle.Total > 4.0/200*20 || r.Idle.Offline > 0 || r.Idle.StartMax > time.Minute {
+		// So few runners ask as chance has it: TestIdleFleetOf200 has the bound.
+		if r.Idle.Total > 1.5*r.Idle.Floor || r.Idle.Offline > 0 || r.Idle.StartMax > time.Minute {
 			t.Errorf("idle: %+v", r.Idle)
 		}
 		if r.Woken.StartMax > 200*time.Millisecond || r.Woken.StartP50 > r.Idle.StartP50 {

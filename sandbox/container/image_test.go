@@ -1,6 +1,8 @@
 package container
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +16,18 @@ import (
 func TestPullProgress(t *testing.T) { synctest.Test(t, testPullProgress) }
 
 func testPullProgress(t *testing.T) {
-	var said []string
-	p := newPullProgress("img:1", func(line string) { said = append(said, line) })
+	var mu sync.Mutex
+	var lines []string
+	p := newPullProgress("img:1", func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, line)
+	})
+	said := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(lines)
+	}
 	at := func(after time.Duration, m jsonstream.Message) {
 		time.Sleep(after)
 		p.message(m)
@@ -23,14 +35,14 @@ func testPullProgress(t *testing.T) {
 	}
 	at(0, jsonstream.Message{ID: "1", Status: "Pulling from library/img"})
 	at(4*time.Second, jsonstream.Message{Status: "nothing of a layer"})
-	equal(t, "within the first seconds", said, nil)
+	equal(t, "within the first seconds", said(), nil)
 	at(2*time.Second, jsonstream.Message{ID: "a", Status: "Already exists"})
 	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 2_000_000, Total: 4_000_000}})
 	at(time.Second, jsonstream.Message{ID: "b", Status: "Downloading", Progress: &jsonstream.Progress{Current: 3_000_000, Total: 4_000_000}})
 	at(15*time.Second, jsonstream.Message{ID: "b", Status: "Pull complete"})
 	at(time.Second, jsonstream.Message{Status: "Digest: sha256:…"})
 	at(2*time.Second, jsonstream.Message{ID: "b", Status: "Pull complete"})
-	equal(t, "lines", said, []string{
+	equal(t, "lines", said(), []string{
 		"Pulling image img:1: waiting for the registry for 1s",
 		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB",
 		"Pulling image img:1: 1 of 2 layers, 3MB of 4MB; nothing new for 7s",
