@@ -220,8 +220,8 @@ func TestRetire(t *testing.T) {
 	}
 	gone(t, pid)
 	folders := filepath.Join(root, "jobs", "*", "job-*")
-	if left, _ := filepath.Glob(folders); len(left) != 1 {
-		t.Errorf("%d folders after Retire, want the job's", len(left))
+	if left, _ := filepath.Glob(folders); len(left) != 2 {
+		t.Errorf("after Retire there are %q, want the job's folder and that of its actions", left)
 	}
 	if err := s.Close(context.Background()); err != nil {
 		t.Error(err)
