@@ -33,6 +33,16 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 	return result, err
 }
 
+// named bounds a call about one thing.
+func named[O, T any](ctx context.Context, call func(context.Context, string, O) (T, error), name string, o O) (T, error) {
+	return within(ctx, func(ctx context.Context) (T, error) { return call(ctx, name, o) })
+}
+
+// listed bounds a call about all things of a kind.
+func listed[O, T any](ctx context.Context, call func(context.Context, O) (T, error), o O) (T, error) {
+	return within(ctx, func(ctx context.Context) (T, error) { return call(ctx, o) })
+}
+
 // unpack brings a small archive into a container.
 func (e *engine) unpack(ctx context.Context, id, folder string, archive io.Reader) error {
 	_, err := within(ctx, func(ctx context.Context) (client.CopyToContainerResult, error) {
@@ -42,34 +52,24 @@ func (e *engine) unpack(ctx context.Context, id, folder string, archive io.Reade
 }
 
 func (e *engine) ContainerInspect(ctx context.Context, id string, o client.ContainerInspectOptions) (client.ContainerInspectResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ContainerInspectResult, error) {
-		return e.Client.ContainerInspect(ctx, id, o)
-	})
+	return named(ctx, e.Client.ContainerInspect, id, o)
 }
 
 func (e *engine) ContainerList(ctx context.Context, o client.ContainerListOptions) (client.ContainerListResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ContainerListResult, error) {
-		return e.Client.ContainerList(ctx, o)
-	})
+	return listed(ctx, e.Client.ContainerList, o)
 }
 
 func (e *engine) ContainerStart(ctx context.Context, id string, o client.ContainerStartOptions) (client.ContainerStartResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ContainerStartResult, error) {
-		return e.Client.ContainerStart(ctx, id, o)
-	})
+	return named(ctx, e.Client.ContainerStart, id, o)
 }
 
 func (e *engine) ContainerRemove(ctx context.Context, id string, o client.ContainerRemoveOptions) (client.ContainerRemoveResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ContainerRemoveResult, error) {
-		return e.Client.ContainerRemove(ctx, id, o)
-	})
+	return named(ctx, e.Client.ContainerRemove, id, o)
 }
 
 // ContainerAttach bounds the beginning: what comes back lasts.
 func (e *engine) ContainerAttach(ctx context.Context, id string, o client.ContainerAttachOptions) (client.ContainerAttachResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ContainerAttachResult, error) {
-		return e.Client.ContainerAttach(ctx, id, o)
-	})
+	return named(ctx, e.Client.ContainerAttach, id, o)
 }
 
 func (e *engine) ImageInspect(ctx context.Context, name string) (client.ImageInspectResult, error) {
@@ -79,55 +79,37 @@ func (e *engine) ImageInspect(ctx context.Context, name string) (client.ImageIns
 }
 
 func (e *engine) ImageList(ctx context.Context, o client.ImageListOptions) (client.ImageListResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ImageListResult, error) {
-		return e.Client.ImageList(ctx, o)
-	})
+	return listed(ctx, e.Client.ImageList, o)
 }
 
 func (e *engine) ImageRemove(ctx context.Context, name string, o client.ImageRemoveOptions) (client.ImageRemoveResult, error) {
-	return within(ctx, func(ctx context.Context) (client.ImageRemoveResult, error) {
-		return e.Client.ImageRemove(ctx, name, o)
-	})
+	return named(ctx, e.Client.ImageRemove, name, o)
 }
 
 func (e *engine) DistributionInspect(ctx context.Context, name string, o client.DistributionInspectOptions) (client.DistributionInspectResult, error) {
-	return within(ctx, func(ctx context.Context) (client.DistributionInspectResult, error) {
-		return e.Client.DistributionInspect(ctx, name, o)
-	})
+	return named(ctx, e.Client.DistributionInspect, name, o)
 }
 
 func (e *engine) NetworkConnect(ctx context.Context, network string, o client.NetworkConnectOptions) (client.NetworkConnectResult, error) {
-	return within(ctx, func(ctx context.Context) (client.NetworkConnectResult, error) {
-		return e.Client.NetworkConnect(ctx, network, o)
-	})
+	return named(ctx, e.Client.NetworkConnect, network, o)
 }
 
 func (e *engine) NetworkList(ctx context.Context, o client.NetworkListOptions) (client.NetworkListResult, error) {
-	return within(ctx, func(ctx context.Context) (client.NetworkListResult, error) {
-		return e.Client.NetworkList(ctx, o)
-	})
+	return listed(ctx, e.Client.NetworkList, o)
 }
 
 func (e *engine) NetworkRemove(ctx context.Context, network string, o client.NetworkRemoveOptions) (client.NetworkRemoveResult, error) {
-	return within(ctx, func(ctx context.Context) (client.NetworkRemoveResult, error) {
-		return e.Client.NetworkRemove(ctx, network, o)
-	})
+	return named(ctx, e.Client.NetworkRemove, network, o)
 }
 
 func (e *engine) VolumeInspect(ctx context.Context, name string, o client.VolumeInspectOptions) (client.VolumeInspectResult, error) {
-	return within(ctx, func(ctx context.Context) (client.VolumeInspectResult, error) {
-		return e.Client.VolumeInspect(ctx, name, o)
-	})
+	return named(ctx, e.Client.VolumeInspect, name, o)
 }
 
 func (e *engine) VolumeList(ctx context.Context, o client.VolumeListOptions) (client.VolumeListResult, error) {
-	return within(ctx, func(ctx context.Context) (client.VolumeListResult, error) {
-		return e.Client.VolumeList(ctx, o)
-	})
+	return listed(ctx, e.Client.VolumeList, o)
 }
 
 func (e *engine) VolumeRemove(ctx context.Context, name string, o client.VolumeRemoveOptions) (client.VolumeRemoveResult, error) {
-	return within(ctx, func(ctx context.Context) (client.VolumeRemoveResult, error) {
-		return e.Client.VolumeRemove(ctx, name, o)
-	})
+	return named(ctx, e.Client.VolumeRemove, name, o)
 }
