@@ -17,6 +17,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"otelrunner/otel/oteltest"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/container"
 )
@@ -441,13 +442,12 @@ func TestBind(t *testing.T) {
 // ready waits until a container is kept ready.
 func ready(t *testing.T, p *container.Provider) {
 	t.Helper()
-	for range 600 {
-		if p.Warmed(busybox) == 1 {
-			return
+	oteltest.Eventually(t, "a container that is ready", func() error {
+		if n := p.Warmed(busybox); n != 1 {
+			return fmt.Errorf("there are %d", n)
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("no container is ready")
+		return nil
+	})
 }
 
 func TestStandby(t *testing.T) {

@@ -2,14 +2,15 @@ package container_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/moby/moby/client"
 
+	"otelrunner/otel/oteltest"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/container"
 )
@@ -90,16 +91,15 @@ func TestServiceCalledAsAnAction(t *testing.T) {
 func TestKeptNetwork(t *testing.T) {
 	l := engine(t)
 	p := l.provider(t, container.Options{})
-	kept := func() string {
+	kept := func() (name string) {
 		t.Helper()
-		for range 600 {
-			if name := p.KeptNetwork(); name != "" {
-				return name
+		oteltest.Eventually(t, "a network that is kept", func() error {
+			if name = p.KeptNetwork(); name == "" {
+				return errors.New("there is none")
 			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		t.Fatal("no network is kept")
-		return ""
+			return nil
+		})
+		return name
 	}
 	p.KeepNetwork()
 	first := kept()

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"otelrunner/otel/oteltest"
 )
 
 func TestParseStat(t *testing.T) {
@@ -232,32 +235,27 @@ func TestNobodyElseStaysStopped(t *testing.T) {
 		is, _ := parseStat(cmd.Process.Pid, stat)
 		return is
 	}
-	stopped := func() bool { return state().stopped }
+	obeyed := func(stopped bool) {
+		t.Helper()
+		oteltest.Eventually(t, "a signal", func() error {
+			if is := state(); is.dead || is.stopped != stopped {
+				return fmt.Errorf("the process is %+v", is)
+			}
+			return nil
+		})
+	}
 	looks := 0
 	err := p.kill(t.Context(), nil, func() suspect {
 		s := suspect{self: p.self.pid, session: p.self.session, job: 1}
 		if looks++; looks == 1 {
 			s.leaders = map[int]bool{cmd.Process.Pid: true}
-		} else if looks == 2 && !soon(stopped) {
-			t.Error("not stopped")
+		} else if looks == 2 {
+			obeyed(true)
 		}
 		return s
 	}, cmd.Process.Pid, p.looks())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if is := state(); is.dead || !soon(func() bool { return !stopped() }) {
-		t.Errorf("left as %+v", is)
-	}
-}
-
-// soon waits for a signal to be obeyed.
-func soon(is func() bool) bool {
-	for range 500 {
-		if is() {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
+	obeyed(false)
 }
