@@ -64,6 +64,14 @@ func (e env) first(names ...string) (name, value string) {
 	return "", ""
 }
 
+// positive is the variable as a number that is one at least, and else the default.
+func (e env) positive(name string, def int) int {
+	if n, err := strconv.Atoi(strings.TrimSpace(e(name))); err == nil && n > 0 {
+		return n
+	}
+	return def
+}
+
 func processEnv() env { return os.Getenv }
 
 // sdkDisabled is OTEL_SDK_DISABLED. What is no boolean is false, by its

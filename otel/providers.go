@@ -70,12 +70,13 @@ type Providers struct {
 	outage   *outage
 	abort    context.CancelFunc
 
-	meters    metric.MeterProvider
-	pipelines metric.MeterProvider
-	tracers   trace.TracerProvider
-	loggers   log.LoggerProvider
-	backlogs  [signals]*backlog // of what is queued: traces and logs
-	to        [signals]destination
+	meters     metric.MeterProvider
+	pipelines  metric.MeterProvider
+	tracers    trace.TracerProvider
+	loggers    log.LoggerProvider
+	newLoggers func() log.LoggerProvider // of the same exporter
+	backlogs   [signals]*backlog         // of what is queued: traces and logs
+	to         [signals]destination
 
 	shutdowns []func(context.Context) error
 	logsOn    bool
@@ -97,13 +98,14 @@ func NewProviders(ctx context.Context, opts ProvidersOptions) (*Providers, error
 	}
 	abort, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Providers{
-		registry:  prometheus.NewRegistry(),
-		outage:    &outage{log: opts.Log, abort: abort},
-		abort:     cancel,
-		meters:    metricnoop.NewMeterProvider(),
-		pipelines: metricnoop.NewMeterProvider(),
-		tracers:   tracenoop.NewTracerProvider(),
-		loggers:   lognoop.NewLoggerProvider(),
+		registry:   prometheus.NewRegistry(),
+		outage:     &outage{log: opts.Log, abort: abort},
+		abort:      cancel,
+		meters:     metricnoop.NewMeterProvider(),
+		pipelines:  metricnoop.NewMeterProvider(),
+		tracers:    tracenoop.NewTracerProvider(),
+		loggers:    lognoop.NewLoggerProvider(),
+		newLoggers: func() log.LoggerProvider { return lognoop.NewLoggerProvider() },
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -281,11 +283,12 @@ func (p *Providers) buildLoggers(ctx context.Context, e env, res *resource.Resou
 	}
 	b := newBacklog(e, logQueueBy, logQueue)
 	p.backlogs[signalLogs] = b
-	lp := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(boundedLogs{
-		sdklog.NewBatchProcessor(logExporter{exporter, p.outage, b}, sdklog.WithMaxQueueSize(int(b.limit))), b,
-	}))
-	p.loggers, p.logsOn = lp, true
-	p.shutdowns = append(p.shutdowns, lp.Shutdown)
+	bounded := boundedLogs{newBatches(logExporter{exporter, p.outage, b}, e, b.limit), b}
+	p.newLoggers = func() log.LoggerProvider {
+		return sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(bounded))
+	}
+	p.loggers, p.logsOn = p.newLoggers(), true
+	p.shutdowns = append(p.shutdowns, bounded.Shutdown)
 	return nil
 }
 
@@ -305,8 +308,15 @@ func (p *Providers) Logging() bool { return p.logsOn }
 // TracerProvider makes spans; it records none unless traces are exported.
 func (p *Providers) TracerProvider() trace.TracerProvider { return p.tracers }
 
-// LoggerProvider makes log records; it keeps none unless logs are exported.
-func (p *Providers) LoggerProvider() log.LoggerProvider { return p.loggers }
+// JobLogger makes the log records of one job's rows; it keeps none unless logs are
+// exported. attrs say which job; they are those of the records' scope, which is
+// sent once an export and not with each row. It is not kept beyond its user, as one
+// of the SDK's providers would do with each scope that it has ever seen.
+func (p *Providers) JobLogger(attrs ...attribute.KeyValue) log.Logger {
+	return p.newLoggers().Logger(jobScopeName, log.WithInstrumentationAttributes(attrs...))
+}
+
+const jobScopeName = "otelrunner/job"
 
 // Gatherer is what /metrics shows.
 func (p *Providers) Gatherer() prometheus.Gatherer { return p.registry }

@@ -2,8 +2,6 @@ package otel
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"sync/atomic"
 
 	sdklog "go.opentelemetry.io/otel/sdk/log"
@@ -21,8 +19,8 @@ const (
 )
 
 // A backlog counts what waits for one exporter, and what found no room. The SDK's
-// own queues drop silently: with at most as many waiting as they hold, they never
-// do, and it is counted here.
+// own queue of spans drops silently: with at most as many waiting as it holds, it
+// never does, and it is counted here.
 type backlog struct {
 	limit   int64
 	waiting atomic.Int64
@@ -31,10 +29,7 @@ type backlog struct {
 
 // newBacklog bounds a queue; a variable of e that is a positive number wins.
 func newBacklog(e env, variable string, limit int) *backlog {
-	if n, err := strconv.Atoi(strings.TrimSpace(e(variable))); err == nil && n > 0 {
-		limit = n
-	}
-	return &backlog{limit: int64(limit)}
+	return &backlog{limit: int64(e.positive(variable, limit))}
 }
 
 // enter reports whether there is room for one more.

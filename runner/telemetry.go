@@ -28,7 +28,7 @@ type telemetry struct {
 	cfg    *config.Otel
 	tracer trace.Tracer
 	in     *otel.Instruments
-	logs   otellog.Logger // of jobs' rows; nil: they are not exported
+	logs   func(...attribute.KeyValue) otellog.Logger // of a job's rows; nil: they are not exported
 
 	id, name string // of the runner
 	version  string
@@ -66,7 +66,7 @@ func bucketsOf(m *config.Metrics) otel.Buckets {
 func newTelemetry(cfg *config.Config, p *otel.Providers, in *otel.Instruments, client *http.Client) *telemetry {
 	t := &telemetry{cfg: &cfg.Otel, tracer: p.Tracer(), in: in, roots: &roots{}, log: slog.New(slog.DiscardHandler)}
 	if cfg.Otel.JobLogs && p.Logging() {
-		t.logs = p.LoggerProvider().Logger("otelrunner/job")
+		t.logs = p.JobLogger
 	}
 	if cfg.Otel.StepEndpoint {
 		t.openDoor = p.OpenDoor

@@ -31,7 +31,9 @@ func (*keptRecords) ForceFlush(context.Context) error                       { re
 // users choose of the latter is masked.
 func TestRowsAsRecords(t *testing.T) {
 	kept := &keptRecords{}
-	logger := sdklog.NewLoggerProvider(sdklog.WithProcessor(kept)).Logger("")
+	logger := func(attrs ...attribute.KeyValue) otellog.Logger {
+		return sdklog.NewLoggerProvider(sdklog.WithProcessor(kept)).Logger("", otellog.WithInstrumentationAttributes(attrs...))
+	}
 	scope := &observe.Scope{Mask: func(s string) string { return strings.ReplaceAll(s, "hidden", "***") }}
 	c := &jobtest.Case{GitHub: map[string]any{"job": "hidden", "repository": "octo/hidden", "workflow": "ci.yml", "run_id": "9"}}
 	rows := newRowLog(logger, scope, c.Task(12))
@@ -55,11 +57,14 @@ func TestRowsAsRecords(t *testing.T) {
 			t.Fatalf("%q became %d records", c.row, len(kept.list))
 		}
 		r := kept.list[0]
-		if got := r.Body(); got.AsString() != c.row || r.Severity() != c.want || !r.Timestamp().Equal(at) || r.SpanID() != span.SpanID() || r.TraceID() != span.TraceID() {
+		if got := r.Body(); got.AsString() != c.row || r.Severity() != c.want || !r.Timestamp().Equal(at) || !r.ObservedTimestamp().Equal(at) || r.SpanID() != span.SpanID() || r.TraceID() != span.TraceID() {
 			t.Errorf("%q became %q, %s, at %s in the span %s", c.row, got.AsString(), r.Severity(), r.Timestamp(), r.SpanID())
 		}
 		got := map[string]string{}
-		r.WalkAttributes(func(kv attribute.KeyValue) bool { got[string(kv.Key)] = kv.Value.AsString(); return true })
+		scope := r.InstrumentationScope()
+		for _, kv := range scope.Attributes.ToSlice() {
+			got[string(kv.Key)] = kv.Value.AsString()
+		}
 		if got["cicd.pipeline.name"] != "octo/***/ci.yml" || got["cicd.pipeline.task.name"] != "***" || got["cicd.pipeline.run.id"] != "9" || got["cicd.pipeline.task.run.id"] != "12" {
 			t.Errorf("%q belongs to %v", c.row, got)
 		}
