@@ -52,6 +52,15 @@ const (
 	exemplarsOfNone
 )
 
+// spanOf is the span of a measurement in ctx, and whether it may be an exemplar.
+func (f exemplarFilter) spanOf(ctx context.Context) (c trace.SpanContext, ok bool) {
+	if f == exemplarsOfNone {
+		return c, false
+	}
+	c = trace.SpanContextFromContext(ctx)
+	return c, f == exemplarsOfAll || c.IsSampled()
+}
+
 // shareable reports whether an exporter wants histograms as they are here.
 // OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE and
 // …_DEFAULT_HISTOGRAM_AGGREGATION may ask for others, which the SDK makes.
@@ -185,26 +194,21 @@ type points struct {
 	total     uint64
 	sum       float64
 	min, max  float64
-	exemplars []seen // the last of each bucket
+	exemplars []seen // of each bucket the first since it was read
 }
 
 // seen is a measurement that may be shown as an exemplar; one without a time is none.
 type seen struct {
 	value float64
 	at    time.Time
+	fresh bool // nobody has read it
 	trace trace.TraceID
 	span  trace.SpanID
 }
 
 func (p *points) record(ctx context.Context, v float64, h *histogram) {
 	bucket := sort.SearchFloat64s(h.bounds, v)
-	var e seen
-	if f := h.of.exemplars; f != exemplarsOfNone {
-		c := trace.SpanContextFromContext(ctx)
-		if f == exemplarsOfAll || c.IsSampled() {
-			e = seen{value: v, at: time.Now(), trace: c.TraceID(), span: c.SpanID()}
-		}
-	}
+	c, wanted := h.of.exemplars.spanOf(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.total == 0 {
@@ -214,8 +218,10 @@ func (p *points) record(ctx context.Context, v float64, h *histogram) {
 	p.counts[bucket]++
 	p.total++
 	p.sum += v
-	if !e.at.IsZero() {
-		p.exemplars[bucket] = e
+	// One more before the next reading would cost as much as the measurement itself,
+	// the clock above all, and tell no more.
+	if wanted && !p.exemplars[bucket].fresh {
+		p.exemplars[bucket] = seen{value: v, at: time.Now(), fresh: true, trace: c.TraceID(), span: c.SpanID()}
 	}
 }
 
@@ -227,6 +233,7 @@ func (p *points) point(bounds []float64, started, now time.Time) metricdata.Hist
 		Bounds: bounds, BucketCounts: slices.Clone(p.counts), Min: metricdata.NewExtrema(p.min), Max: metricdata.NewExtrema(p.max),
 	}
 	for i := range p.exemplars {
+		p.exemplars[i].fresh = false
 		e := p.exemplars[i] // a copy: its ids are given away
 		if e.at.IsZero() {
 			continue

@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -244,4 +245,30 @@ func TestOtherHistograms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExemplarsAreRenewed: a bucket shows the first measurement since it was read, by
+// whichever reader; another bucket's stays.
+func TestExemplarsAreRenewed(t *testing.T) {
+	one := newHistograms(func(string) string { return "" }).add("h", "", "", []float64{1, 2})
+	ctx, _ := sampled(t.Context())
+	check := func(want ...float64) {
+		t.Helper()
+		var got []float64
+		for _, e := range one.data(one.of.started, one.of.started).DataPoints[0].Exemplars {
+			got = append(got, e.Value)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the exemplars are %v, want %v", got, want)
+		}
+	}
+	for _, v := range []float64{.1, .2, 1.1, 1.2} {
+		one.Record(ctx, v)
+	}
+	one.Record(t.Context(), 3) // in no span
+	check(.1, 1.1)
+	check(.1, 1.1)
+	one.Record(ctx, .3)
+	one.Record(ctx, .4)
+	check(.3, 1.1)
 }
