@@ -122,7 +122,8 @@ func hostSteps(t *testing.T, row printer) {
 	row("each further host step | %v | ≤ 3ms; %v (bash -e -c true) | %.1f", round(step), round(floor), ratio(step, floor))
 }
 
-// idleMemory is the resident memory of the built program while it waits.
+// idleMemory is the resident memory of the built program while it waits, without and
+// with the export of all signals.
 func idleMemory(t *testing.T, row printer) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "runner")
@@ -132,28 +133,40 @@ func idleMemory(t *testing.T, row printer) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	sink := newSink(t)
+	for _, c := range []struct{ what, otel string }{
+		{"/metrics on", "{}"}, {"/metrics and OTLP on", "{endpoint: '" + sink + "', job_logs: true}"},
+	} {
+		if mb := idleMemoryOf(t, binary, t.TempDir(), c.otel); mb > 0 {
+			row("idle memory, %s | %.1f MB | ≤ 30 MB | %.2f", c.what, mb, mb/30)
+		} else {
+			row("idle memory, %s | not measured: no /proc here | ≤ 30 MB | ", c.what)
+		}
+	}
+}
+
+// idleMemoryOf is that of one configuration, in MB; 0 where it is not to be known.
+func idleMemoryOf(t *testing.T, binary, dir, otel string) float64 {
+	t.Helper()
 	server := giteatest.New(giteatest.Options{})
 	defer server.Close()
 	url, err := server.Start()
 	must(t, err)
 	file := register(t, server, url, dir, "host")
 	cfg := filepath.Join(dir, "config.yaml")
-	must(t, os.WriteFile(cfg, []byte("runner: {file: "+file+"}\nmetrics: {enabled: true, addr: '127.0.0.1:0'}\nhost: {workdir_parent: "+dir+"/work}\n"), 0o600))
+	must(t, os.WriteFile(cfg, []byte("runner: {file: "+file+"}\nmetrics: {enabled: true, addr: '127.0.0.1:0'}\notel: "+otel+"\nhost: {workdir_parent: "+dir+"/work}\n"), 0o600))
 	cmd := exec.Command(binary, "serve", "-c", cfg)
 	must(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	must(t, server.WaitCalls(t.Context(), "FetchTask", 3))
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		row("idle memory | not measured: no /proc here | ≤ 30 MB | ")
-		return
-	}
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	for line := range strings.Lines(string(status)) {
 		var kib int
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
-			row("idle memory, /metrics on | %.1f MB | ≤ 30 MB | %.2f", float64(kib)/1000, float64(kib)/30000)
+			return float64(kib) / 1000
 		}
 	}
+	return 0
 }
 
 // daemon is a runner that serves in this process.
@@ -244,6 +257,16 @@ func median(n int, f func() time.Duration) time.Duration {
 		all[i] = f()
 	}
 	return middle(all)
+}
+
+// inTurns is the median of n measurements of each, taken in turns: a machine that is
+// busy for a while is so for both.
+func inTurns(n int, a, b func() time.Duration) (time.Duration, time.Duration) {
+	as, bs := make([]time.Duration, n), make([]time.Duration, n)
+	for i := range n {
+		as[i], bs[i] = a(), b()
+	}
+	return middle(as), middle(bs)
 }
 
 // middle sorts measurements and returns the one in the middle.

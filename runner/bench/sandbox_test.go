@@ -24,10 +24,13 @@ import (
 	"otelrunner/sandbox/wasm/worker"
 )
 
-// TestMain is a WASM worker where it is started as one.
+// TestMain is a WASM worker or a collector where it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == worker.Argument {
 		os.Exit(wasm.WorkerMain())
+	}
+	if len(os.Args) > 1 && os.Args[1] == sinkArgument {
+		os.Exit(serveSink())
 	}
 	os.Exit(m.Run())
 }
@@ -68,21 +71,23 @@ func wasmSteps(t *testing.T, row printer) {
 	shell := median(50, func() time.Duration { return step("sh", "-c", "true") })
 	row("WASM: step of the shell, warm worker | %v | ≤ 25ms; %v (bash -c true) | %.2f", round(shell), round(bash), ratio(shell, 25*time.Millisecond))
 
-	hot := median(7, func() time.Duration { return step("./hot.wasm") })
-	free := unlimited(t, hotModule(rounds))
+	free, hot := inTurns(15, unlimited(t, hotModule(rounds)), func() time.Duration { return step("./hot.wasm") })
 	row("WASM: %d rounds of a hot loop under all limits | %v | ≤ 1.10; %v (the engine alone) | %.2f", rounds, round(hot), round(free), ratio(hot-module, free))
 
 	fuel, err := wasm.New(wasm.Options{Root: dir, Limits: wasm.Limits{Fuel: 1 << 40}, NoSpare: true})
 	must(t, err)
 	defer func() { must(t, fuel.Close()) }()
 	plain := box
-	box, err = fuel.Open(t.Context(), sandbox.Spec{ID: "fuel", Repository: "bench/work"})
+	fueled, err := fuel.Open(t.Context(), sandbox.Spec{ID: "fuel", Repository: "bench/work"})
 	must(t, err)
+	box = fueled
 	must(t, box.WriteFiles(t.Context(), []sandbox.File{{Path: "hot.wasm", Data: hotModule(rounds)}}))
 	step("./hot.wasm")
-	counted := median(7, func() time.Duration { return step("./hot.wasm") })
+	hot, counted := inTurns(7,
+		func() time.Duration { box = plain; return step("./hot.wasm") },
+		func() time.Duration { box = fueled; return step("./hot.wasm") })
 	row("WASM: the same, with fuel counted | %v | ; %v (without) | %.2f", round(counted), round(hot), ratio(counted, hot))
-	must(t, box.Close(context.Background()))
+	must(t, fueled.Close(context.Background()))
 	box = plain
 
 	before := memoryOf(t)
@@ -120,24 +125,24 @@ func hotModule(rounds int32) []byte {
 	return m.Bytes()
 }
 
-// unlimited runs a module by the engine in this process.
-func unlimited(t *testing.T, module []byte) time.Duration {
+// unlimited gives what runs a module by the engine in this process.
+func unlimited(t *testing.T, module []byte) func() time.Duration {
 	t.Helper()
-	ctx := t.Context()
+	ctx := context.Background()
 	r := wazero.NewRuntime(ctx)
-	defer func() { must(t, r.Close(ctx)) }()
+	t.Cleanup(func() { must(t, r.Close(ctx)) })
 	_, err := wasi_snapshot_preview1.Instantiate(ctx, r)
 	must(t, err)
 	compiled, err := r.CompileModule(ctx, module)
 	must(t, err)
-	return median(7, func() time.Duration {
+	return func() time.Duration {
 		start := time.Now()
 		m, err := r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName(""))
 		took := time.Since(start)
 		must(t, err)
 		must(t, m.Close(ctx))
 		return took
-	})
+	}
 }
 
 // memoryOf is the resident memory of this process's largest child, the worker, in

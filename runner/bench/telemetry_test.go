@@ -7,8 +7,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -33,27 +35,62 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A collector counts what arrives, or only takes it: then it costs little itself.
+// sinkArgument makes this program a collector that takes everything, in a process of
+// its own: what it costs is not the runner's.
+const sinkArgument = "sink"
+
+func serveSink() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("http://" + l.Addr().String())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until who started it ends
+		_ = l.Close()
+	}()
+	_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	})) // until it is closed
+	return 0
+}
+
+// newSink starts one, and gives its URL.
+func newSink(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(self, sinkArgument)
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = in.Close(); must(t, cmd.Wait()) })
+	var url string
+	_, err = fmt.Fscanln(out, &url)
+	must(t, err)
+	return url
+}
+
+// A collector counts what arrives.
 type collector struct {
 	*httptest.Server
-	count bool
 
 	mu                        sync.Mutex
 	spans, logs, measurements int
 }
 
-func newCollector(count bool) *collector {
-	c := &collector{count: count}
+func newCollector() *collector {
+	c := &collector{}
 	c.Server = httptest.NewServer(c)
 	return c
 }
 
 func (c *collector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
-	if !c.count {
-		_, _ = io.Copy(io.Discard, req.Body)
-		return
-	}
 	body := io.Reader(req.Body)
 	if req.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(body)
@@ -129,56 +166,23 @@ func cpu(f func()) time.Duration {
 	return used() - before
 }
 
-// telemetryCosts are those of one operation, its export over loopback included, and
-// with what the receiver in this process takes.
+// telemetryCosts are the processor time of one operation in this process, its export
+// over loopback included.
 type telemetryCosts struct{ log, span, collection time.Duration }
 
-func measureTelemetry(t *testing.T) (c telemetryCosts) {
+func measureTelemetry(t *testing.T, sink string) (c telemetryCosts) {
 	t.Helper()
-	const n = 30_000
-	t.Setenv("OTEL_BLRP_MAX_QUEUE_SIZE", fmt.Sprint(2*n)) // nothing is dropped, which would be cheaper
-	t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", fmt.Sprint(2*n))
-	server := newCollector(false)
-	defer server.Close()
 	providers := func() *otel.Providers {
-		p, err := otel.NewProviders(context.Background(), otel.ProvidersOptions{Endpoint: server.URL, Version: "bench"})
+		p, err := otel.NewProviders(context.Background(), otel.ProvidersOptions{Endpoint: sink, Version: "bench"})
 		must(t, err)
 		return p
 	}
-	attrs := []attribute.KeyValue{
-		attribute.String("cicd.pipeline.name", "octo/demo/ci.yml"), attribute.String("cicd.pipeline.run.id", "7"),
-		attribute.String("cicd.pipeline.task.name", "build"), attribute.String("cicd.pipeline.task.run.id", "12"),
-	}
+	c.log = median(3, func() time.Duration { return logCost(t, providers()) })
+	c.span = median(3, func() time.Duration { return spanCost(t, providers()) })
 	p := providers()
-	logger := p.LoggerProvider().Logger("bench")
-	ctx, span := p.Tracer().Start(context.Background(), "step")
-	c.log = cpu(func() {
-		for i := range n {
-			var r log.Record
-			r.SetTimestamp(time.Now())
-			r.SetBody(attribute.StringValue("a row of the length that builds print, give or take a few"))
-			r.SetSeverity(log.SeverityInfo)
-			r.AddAttributes(attrs...)
-			logger.Emit(ctx, r)
-			if i%100 == 99 { // as fast as the exporter, so that its batches are those of a job
-				time.Sleep(time.Millisecond)
-			}
-		}
-		span.End()
-		must(t, p.Shutdown(context.Background()))
-	}) / n
-	p = providers()
-	c.span = cpu(func() {
-		for range n / 3 {
-			_, s := p.Tracer().Start(ctx, "runner.v1.RunnerService/UpdateLog", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-			s.End()
-		}
-		must(t, p.Shutdown(context.Background()))
-	}) / (n / 3)
-	p = providers()
 	in, err := otel.NewInstruments(p.MeterProvider(), otel.InstrumentOptions{Name: "bench", Version: "bench", Capacity: 1})
 	must(t, err)
-	in.ReportLog(ctx, true, time.Millisecond)
+	in.ReportLog(context.Background(), true, time.Millisecond)
 	c.collection = cpu(func() {
 		for range 100 {
 			_, err := p.Gatherer().Gather()
@@ -187,6 +191,55 @@ func measureTelemetry(t *testing.T) (c telemetryCosts) {
 	}) / 100
 	must(t, p.Shutdown(context.Background()))
 	return c
+}
+
+func jobAttributes() []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("cicd.pipeline.name", "octo/demo/ci.yml"), attribute.String("cicd.pipeline.run.id", "7"),
+		attribute.String("cicd.pipeline.task.name", "build"), attribute.String("cicd.pipeline.task.run.id", "12"),
+	}
+}
+
+// logCost is that of a row of a job as a log record, as telemetry_rows.go of the
+// runner makes it. They come as fast as the exporter is, so that nothing is dropped,
+// which would be cheaper, and its batches are full ones, as a job's are.
+func logCost(t *testing.T, p *otel.Providers) time.Duration {
+	t.Helper()
+	const n = 30_000
+	ctx, span := p.Tracer().Start(context.Background(), "step")
+	logger := p.JobLogger(jobAttributes()...)
+	return cpu(func() {
+		for i := range n {
+			var r log.Record
+			now := time.Now()
+			r.SetTimestamp(now)
+			r.SetObservedTimestamp(now)
+			r.SetBody(attribute.StringValue("a row of the length that builds print, give or take a few"))
+			r.SetSeverity(log.SeverityInfo)
+			r.SetSeverityText("INFO")
+			logger.Emit(ctx, r)
+			if i%100 == 99 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		span.End()
+		must(t, p.Shutdown(context.Background()))
+	}) / n
+}
+
+func spanCost(t *testing.T, p *otel.Providers) time.Duration {
+	t.Helper()
+	const n = 3_000 // fewer than the queue holds
+	ctx, span := p.Tracer().Start(context.Background(), "step")
+	attrs := jobAttributes()
+	return cpu(func() {
+		for range n {
+			_, s := p.Tracer().Start(ctx, "runner.v1.RunnerService/UpdateLog", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
+			s.End()
+		}
+		span.End()
+		must(t, p.Shutdown(context.Background()))
+	}) / n
 }
 
 // telemetry is what all three signals cost a job that keeps a processor busy and
@@ -202,12 +255,19 @@ func telemetry(t *testing.T, row printer) {
 		must(t, cmd.Run())
 		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	const sample = 500
-	text := script(int(float64(sample) * (rows * time.Millisecond).Seconds() / alone(script(sample)).Seconds())) // a millisecond a row
-	floor := alone(text)
+	// A millisecond a row: a job of 1,000 rows a second that keeps one processor busy.
+	const busy = rows * time.Millisecond
+	rounds := 500
+	floor := alone(script(rounds))
+	for i := 0; i < 5 && (floor < busy*9/10 || floor > busy*11/10); i++ {
+		rounds = int(float64(rounds) * busy.Seconds() / floor.Seconds())
+		floor = alone(script(rounds))
+	}
+	text := script(rounds)
 
-	costs := measureTelemetry(t)
-	received := newCollector(true)
+	sink := newSink(t)
+	costs := measureTelemetry(t, sink)
+	received := newCollector()
 	defer received.Close()
 	d := newDaemonOf(t, "host", func(cfg *config.Config) {
 		cfg.Otel.Endpoint, cfg.Otel.JobLogs = received.URL, true
@@ -227,7 +287,7 @@ func telemetry(t *testing.T, row printer) {
 	if received.logs < rows || received.spans < 5 || received.measurements < 10 {
 		t.Fatalf("%d log records, %d spans and %d measurements arrived of a job of %d rows", received.logs, received.spans, received.measurements, rows)
 	}
-	operation, _ := instrumentCost(t, context.Background(), func(ctx context.Context, in *otel.Instruments) {
+	operation, _ := instrumentCost(t, sink, context.Background(), func(ctx context.Context, in *otel.Instruments) {
 		in.Step(ctx, "host", observe.Success, time.Second) // the dearest kind
 	})
 	collections := 1 + took/(15*time.Second) + took/time.Minute
@@ -236,4 +296,12 @@ func telemetry(t *testing.T, row printer) {
 	row("telemetry of a job of 1,000 rows/s, all signals | %v: %d log records × %v, %d spans × %v, %d measurements × %v | ≤ 0.01 of %v (processor time of its program alone) | %.4f",
 		spent.Round(10*time.Microsecond), received.logs, costs.log.Round(10*time.Nanosecond), received.spans, costs.span.Round(10*time.Nanosecond),
 		received.measurements, operation, floor.Round(time.Millisecond), spent.Seconds()/floor.Seconds())
+}
+
+// TestTelemetry prints the rows of telemetry alone.
+func TestTelemetry(t *testing.T) {
+	row := func(format string, args ...any) { t.Logf(format, args...) }
+	instruments(t, row)
+	telemetry(t, row)
+	idleMemory(t, row)
 }
