@@ -23,8 +23,7 @@ import (
 )
 
 // A forwarder sends on what others have made, to where the runner's own telemetry
-// of that signal goes, with its headers and authorities. Client certificates are
-// not read.
+// of that signal goes, with its headers, authorities and client certificate.
 type forwarder struct {
 	signal  signal
 	to      destination
@@ -38,16 +37,9 @@ func newForwarder(s signal, to destination, e env) (*forwarder, error) {
 	f := &forwarder{signal: s, to: to}
 	_, text := e.first("OTEL_EXPORTER_OTLP_"+upper+"_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 	f.headers = parseHeaders(text)
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if name, file := e.first("OTEL_EXPORTER_OTLP_"+upper+"_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"); file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", name, file)
-		}
+	config, err := tlsOf(upper, e)
+	if err != nil {
+		return nil, err
 	}
 	if to.protocol == ProtocolHTTP {
 		f.http = &http.Client{
@@ -64,11 +56,39 @@ func newForwarder(s signal, to destination, e env) (*forwarder, error) {
 	if plain {
 		creds = insecure.NewCredentials()
 	}
-	var err error
 	if f.conn, err = grpc.NewClient(target, grpc.WithTransportCredentials(creds)); err != nil {
 		return nil, fmt.Errorf("send telemetry of steps to %s: %w", to.shown, err)
 	}
 	return f, nil
+}
+
+// tlsOf reads the variables of a signal that say whom it trusts and who it is. A
+// client certificate needs both of its variables, as in the exporters.
+func tlsOf(upper string, e env) (*tls.Config, error) {
+	of := func(what string) (name, file string) {
+		return e.first("OTEL_EXPORTER_OTLP_"+upper+"_"+what, "OTEL_EXPORTER_OTLP_"+what)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if name, file := of("CERTIFICATE"); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", name, file)
+		}
+	}
+	name, file := of("CLIENT_CERTIFICATE")
+	keyName, key := of("CLIENT_KEY")
+	if file != "" && key != "" {
+		pair, err := tls.LoadX509KeyPair(file, key)
+		if err != nil {
+			return nil, fmt.Errorf("%s (%s) and %s (%s): %w", name, file, keyName, key, err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
 }
 
 // parseHeaders reads OTEL_EXPORTER_OTLP_HEADERS: name=value, separated by commas,
