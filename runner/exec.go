@@ -120,9 +120,10 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 		docker := newContainers(o.Config, name.name, labels, slog.New(o.Log))
 		docker.keeps = false // a run is short
 		defer docker.close()
-		wasms := newWasms(o.Config, nil, o.seams.wasm, slog.New(o.Log))
+		turns := wasm.NewTurns(o.Config.Sandbox.Compiles)
+		wasms := newWasms(o.Config, nil, turns, o.seams.wasm, slog.New(o.Log))
 		defer wasms.close()
-		modules := newModuleRunner(o.Config, o.Env, o.seams.wasm, slog.New(o.Log))
+		modules := newModuleRunner(o.Config, o.Env, turns, o.seams.wasm, slog.New(o.Log))
 		defer modules.close()
 		var inWasm sandbox.Provider = wasms
 		if o.seams.onWasm != nil {

@@ -24,12 +24,13 @@ import (
 // and a spare worker, with the configuration's limits where limits has none. Its
 // Close has to be called.
 func NewModuleSandbox(cfg *config.Config, limits wasm.Limits, log slog.Handler) (*wasm.Provider, error) {
-	return wasm.New(moduleOptions(cfg, limits, slog.New(log)))
+	return wasm.New(moduleOptions(cfg, limits, wasm.NewTurns(cfg.Sandbox.Compiles), slog.New(log)))
 }
 
-func moduleOptions(cfg *config.Config, limits wasm.Limits, log *slog.Logger) wasm.Options {
+func moduleOptions(cfg *config.Config, limits wasm.Limits, turns *wasm.Turns, log *slog.Logger) wasm.Options {
 	return wasm.Options{
-		Root: sandboxDir(cfg), CompiledSize: int64(cfg.Sandbox.CompiledSize), Limits: limits.Or(ModuleLimits(cfg)), NoSpare: true,
+		Turns: turns,
+		Root:  sandboxDir(cfg), CompiledSize: int64(cfg.Sandbox.CompiledSize), Limits: limits.Or(ModuleLimits(cfg)), NoSpare: true,
 		Deterministic: cfg.Sandbox.Deterministic, Network: networkOf(cfg, log), Log: log,
 	}
 }
@@ -64,14 +65,14 @@ type moduleRunner struct {
 var _ sandbox.ModuleRunner = (*moduleRunner)(nil)
 
 // newModuleRunner makes nothing yet. change, which may be nil, alters the options.
-func newModuleRunner(cfg *config.Config, env map[string]string, change func(*wasm.Options), log *slog.Logger) *moduleRunner {
+func newModuleRunner(cfg *config.Config, env map[string]string, turns *wasm.Turns, change func(*wasm.Options), log *slog.Logger) *moduleRunner {
 	m := &moduleRunner{env: maps.Clone(cfg.Runner.Envs), log: log}
 	if m.env == nil {
 		m.env = map[string]string{}
 	}
 	maps.Copy(m.env, env)
 	m.provider = sync.OnceValues(func() (*wasm.Provider, error) {
-		o := moduleOptions(cfg, wasm.Limits{}, log)
+		o := moduleOptions(cfg, wasm.Limits{}, turns, log)
 		if change != nil {
 			change(&o)
 			o.Toolbox = nil
@@ -123,7 +124,7 @@ func (m *moduleRunner) RunModule(ctx context.Context, s sandbox.Sandbox, c *sand
 			err = errors.Join(err, fmt.Errorf("bring back what the WebAssembly module has changed in the workspace: %w", e))
 		}
 	}()
-	spec := sandbox.Spec{ID: "module", Repository: "module/own", Env: m.env, Log: tellTo(c)}
+	spec := sandbox.Spec{ID: s.Info().ID, Repository: "module/own", Env: m.env, Log: tellTo(c)}
 	box, err := p.OpenMounts(ctx, spec, folders)
 	if err != nil {
 		return res, err

@@ -50,8 +50,10 @@ func (s *service) generation(ctx context.Context, l *live, cfg *config.Config, o
 		return c
 	})
 	var fresh bool
-	g.wasms, fresh = share(g, old, wasmsKey{cfg.Sandbox, wantsWasm(cfg, g.labels)}, func() *wasms { return newWasms(cfg, g.labels, s.wasm, s.log) })
-	g.modules, _ = share(g, old, modulesKey{cfg.Sandbox, cfg.Runner.Envs}, func() *moduleRunner { return newModuleRunner(cfg, nil, s.wasm, s.log) })
+	limits := cfg.Sandbox
+	limits.Compiles = 0 // is set in what all generations share
+	g.wasms, fresh = share(g, old, wasmsKey{limits, wantsWasm(cfg, g.labels)}, func() *wasms { return newWasms(cfg, g.labels, s.turns, s.wasm, s.log) })
+	g.modules, _ = share(g, old, modulesKey{limits, cfg.Runner.Envs}, func() *moduleRunner { return newModuleRunner(cfg, nil, s.turns, s.wasm, s.log) })
 	if old != nil { // the first generation's begin with the runner, which waits for them
 		g.docker.join(ctx)
 		if fresh {
@@ -147,6 +149,7 @@ func (s *service) apply(stop *shutdown, l *live, g *generation) error {
 	if s.journal != nil {
 		s.journal.SetLimits(size, journalKeep(cfg))
 	}
+	s.turns.Set(cfg.Sandbox.Compiles)
 	stop.setTimeout(cfg.Runner.ShutdownTimeout)
 	s.readiness.SetGrace(readinessGrace(cfg))
 	s.in.SetCapacity(cfg.Runner.Capacity)

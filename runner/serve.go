@@ -102,7 +102,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	s := &service{
 		ServeOptions: o, reg: reg, labels: labels, providers: providers, journal: kept,
 		log:       slog.New(providers.LogHandler(o.Log)),
-		readiness: otel.NewReadiness(readinessGrace(o.Config)),
+		readiness: otel.NewReadiness(readinessGrace(o.Config)), turns: wasm.NewTurns(o.Config.Sandbox.Compiles),
 	}
 	for _, w := range warnings {
 		s.log.Warn(w)
@@ -147,6 +147,7 @@ type service struct {
 	http      *http.Client
 	client    *gitea.Client
 	notify    *notifier
+	turns     *wasm.Turns  // of compiling modules, for all generations
 	running   atomic.Int64 // jobs
 
 	mu     sync.Mutex

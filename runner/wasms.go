@@ -31,13 +31,14 @@ type wasms struct {
 
 // newWasms makes nothing yet. change, which may be nil, has the last word on what
 // is made.
-func newWasms(cfg *config.Config, labels label.List, change func(*wasm.Options), log *slog.Logger) *wasms {
+func newWasms(cfg *config.Config, labels label.List, turns *wasm.Turns, change func(*wasm.Options), log *slog.Logger) *wasms {
 	w := &wasms{
 		log: log, root: sandboxDir(cfg),
 		wanted: wantsWasm(cfg, labels),
 	}
 	w.provider = sync.OnceValues(func() (*wasm.Provider, error) {
 		o := wasmOptions(cfg, log)
+		o.Turns = turns
 		o.NoSpare = !w.wanted // there is no next job to be ready for
 		if change != nil {
 			change(&o)

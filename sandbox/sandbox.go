@@ -160,6 +160,8 @@ const (
 
 // Info describes a sandbox.
 type Info struct {
+	// ID is that of the Spec.
+	ID   string
 	Kind Kind
 
 	// OS and Arch are Go's names (linux, windows, darwin, wasip1; amd64 …)

@@ -15,6 +15,7 @@ const (
 	ServicesStart
 	ServiceHealth
 	ContainerRemove
+	WASMWait
 	WASMCompile
 	WASMLoad
 	WASMWorkerStart
@@ -37,6 +38,7 @@ var phases = [Phases]struct{ span, sandbox, label string }{
 	ServicesStart:   {"start services", "docker", "services"},
 	ServiceHealth:   {"wait for health", "docker", "health"},
 	ContainerRemove: {"remove containers", "docker", "remove"},
+	WASMWait:        {"wait for a turn to compile", "wasm", "wait"},
 	WASMCompile:     {"compile WASM module", "wasm", "compile"},
 	WASMLoad:        {"load WASM module", "wasm", "load"},
 	WASMWorkerStart: {"start WASM worker", "wasm", "worker"},

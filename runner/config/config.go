@@ -114,6 +114,7 @@ type Sandbox struct {
 
 	OpenFiles, Files, TableElements, Programs int
 
+	Compiles      int // modules at a time; 0: what the machine bears
 	Fuel          int // instructions; 0: no limit
 	Deterministic bool
 	NetworkAllow  []string

@@ -151,6 +151,7 @@ sandbox:
   file_size: 1.5g
   module_size: "65536"
   compiled_size: 300m
+  compiles: 3
   open_files: 64
   files: 1000
   table_elements: 5000
@@ -200,7 +201,7 @@ health: {min_free_disk: 1g, script: /ok, script_timeout: 1s}
 		Sandbox: config.Sandbox{
 			Mode: "any", AllowWeak: true, Dir: "/w/wasm", Time: 10 * time.Minute, CPU: 90 * time.Second, CompileTime: 30 * time.Second,
 			Memory: 128 << 20, Output: 1 << 30, Disk: 2 << 30, FileSize: 3 << 29, ModuleSize: 64 << 10, CompiledSize: 300 << 20,
-			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"}, PrivateHosts: []string{"registry.internal:5000"},
+			OpenFiles: 64, Files: 1000, TableElements: 5000, Programs: 4, Compiles: 3, Fuel: 1_000_000, Deterministic: true, NetworkAllow: []string{"api.example.com", "*.example.org:8443"}, PrivateHosts: []string{"registry.internal:5000"},
 		},
 		Metrics: config.Metrics{Enabled: true, Addr: ":9102", Namespace: "gitea_runner", WebConfigFile: "web.yaml",
 			Labels: map[string]string{"site": "berlin"}, QueueThreshold: 90 * time.Second,

@@ -179,6 +179,8 @@ func schema() []key {
 			doc: "How many elements the tables of a module may have; each takes 8 bytes."},
 		{path: "sandbox.compile_time", field: func(c *Config) any { return &c.Sandbox.CompileTime }, def: "2m", min: sec, max: hour,
 			doc: "How much processor time the compiling of one module may take."},
+		{path: "sandbox.compiles", field: func(c *Config) any { return &c.Sandbox.Compiles }, def: "0", unit: "modules", min: 0, max: 1000,
+			doc: "How many modules may be compiled at a time, for all jobs of this runner together: one may take a processor and 3g of memory. Jobs that wait take turns. 0: as many as the machine has processors, and one for each 4g of memory (of the machine, or of the runner's control group)."},
 		{path: "sandbox.compiled_size", field: func(c *Config) any { return &c.Sandbox.CompiledSize }, def: "2g", min: 256 << 20, max: 1 << 50,
 			doc: "How much the compiled modules may take on the disk, those of all jobs and runners that share the folder together: what was not used for longest goes first. Compiled code has about four times a module's size."},
 		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,

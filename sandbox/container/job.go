@@ -88,6 +88,7 @@ func (j *job) setUp(ctx context.Context, o *opening) error {
 	}
 	j.uid, j.gid = session.UID, session.GID
 	j.info = sandbox.Info{
+		ID:           j.spec.ID,
 		Kind:         sandbox.Docker,
 		OS:           "linux",
 		Arch:         first(j.image.Architecture, o.arch),

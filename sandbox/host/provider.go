@@ -180,6 +180,7 @@ func (p *Provider) Open(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 		return nil, errors.Join(err, j.tree.destroy(ctx), j.removeFolder(ctx), j.release())
 	}
 	j.info = sandbox.Info{
+		ID:        spec.ID,
 		Kind:      sandbox.Host,
 		OS:        runtime.GOOS,
 		Arch:      runtime.GOARCH,

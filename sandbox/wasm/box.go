@@ -1,12 +1,14 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -46,7 +48,7 @@ func newBox(p *Provider, s *slot, spec sandbox.Spec) (*box, error) {
 	b := &box{
 		provider: p, slot: s, log: orDiscard(spec.Log), quota: rootfs.NewQuota(p.options.Limits.disk()), staged: map[string]*stagedTree{},
 		info: sandbox.Info{
-			Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
+			ID: spec.ID, Kind: sandbox.WASM, OS: "wasip1", Arch: "wasm",
 			Workspace: workspace, Temp: tempFolder, ToolCache: toolFolder, Home: homeFolder, Name: "wasm",
 			Details: p.details(s.worker, s.mounts),
 		},
@@ -133,6 +135,11 @@ func (p *Provider) details(w *process, mounts []Mount) []string {
 		lines = append(lines, "Shell: module sha256:"+p.shell.sum())
 	}
 	return lines
+}
+
+// asker is the job as the one for whom modules are compiled.
+func (b *box) asker() asker {
+	return asker{job: cmp.Or(b.info.ID, filepath.Base(b.slot.folder)), log: b.log}
 }
 
 // Info describes the sandbox.

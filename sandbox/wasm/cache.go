@@ -37,13 +37,21 @@ type cache struct {
 	most    int64 // bytes that it may take; 0 is any number
 	log     *slog.Logger
 	compile func(ctx context.Context, data []byte, to string) error
+	turns   *Turns
 
 	compiling flights // by hash
 
-	mu   sync.Mutex
-	seen map[string]stamps    // of entries that were found to be as they were written
-	used map[string]time.Time // when that was last written down
-	stay map[string]bool      // entries that stay, whatever jobs add: the shell
+	mu      sync.Mutex
+	seen    map[string]stamps    // of entries that were found to be as they were written
+	used    map[string]time.Time // when that was last written down
+	stay    map[string]bool      // entries that stay, whatever jobs add: the shell
+	waiting map[string]bool      // those that wait for their turn to be compiled
+}
+
+// asker is for whom a module is compiled.
+type asker struct {
+	job string       // its id; "" is the runner itself
+	log func(string) // of the job, for what takes long
 }
 
 // stamps tell whether any of an entry's three files was changed since they were
@@ -71,7 +79,7 @@ func sumOf(data []byte) string {
 // which is nil for modules of jobs, is called where it was not; where it is given, the
 // entry is kept whatever else is added. The verdict's Error is a sentence; err is the
 // runner's own trouble.
-func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling func()) (_ wire.Verdict, err error) {
+func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, compiling func()) (_ wire.Verdict, err error) {
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
 		err = info.Runnable(worker.Functions())
@@ -92,7 +100,12 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 	}
 	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
 	defer func() { loaded(err) }()
-	err = c.compiling.do(ctx, hash, func(ctx context.Context) error {
+	long := func() {
+		if c.waits(hash) {
+			by.log(Waiting + ": the runner compiles only so many at a time (sandbox.compiles), and other jobs are before this one")
+		}
+	}
+	err = c.compiling.do(ctx, hash, long, func(ctx context.Context) error {
 		hit := c.valid(hash)
 		observe.Looked(ctx, observe.CacheWASM, hit)
 		if hit {
@@ -101,6 +114,10 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 		if compiling != nil {
 			compiling()
 		}
+		if err := c.turn(ctx, hash, by.job); err != nil {
+			return err
+		}
+		defer c.turns.done()
 		return c.add(ctx, hash, prepared)
 	})
 	var refused *refusedError
@@ -108,6 +125,39 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, compiling fun
 		return wire.Verdict{Error: refused.text}, nil
 	}
 	return wire.Verdict{File: hash + moduleSuffix, Sum: sum}, err
+}
+
+// Waiting begins the line that tells of a wait for a turn in Spec.Log.
+const Waiting = "Waiting to compile a WebAssembly module"
+
+// turn waits until an entry may be compiled, and takes the turn.
+func (c *cache) turn(ctx context.Context, hash, job string) (err error) {
+	if c.turns.atOnce() {
+		return nil
+	}
+	ctx, waited := observe.Start(ctx, observe.WASMWait)
+	defer func() { waited(err) }()
+	c.setWaiting(hash, true)
+	defer c.setWaiting(hash, false)
+	return c.turns.wait(ctx, job)
+}
+
+func (c *cache) setWaiting(hash string, waits bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		c.waiting = map[string]bool{}
+	}
+	if c.waiting[hash] = waits; !waits {
+		delete(c.waiting, hash)
+	}
+}
+
+// waits reports whether an entry waits for its turn to be compiled.
+func (c *cache) waits(hash string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting[hash]
 }
 
 // metered is a module that counts its instructions.

@@ -18,7 +18,7 @@ import (
 // newCache makes a cache whose compiler writes size bytes.
 func newCache(t *testing.T, most int64, size int, compiling func(context.Context) error) *cache {
 	t.Helper()
-	c := &cache{dir: filepath.Join(t.TempDir(), "version"), most: most, log: slog.New(slog.DiscardHandler)}
+	c := &cache{dir: filepath.Join(t.TempDir(), "version"), most: most, log: slog.New(slog.DiscardHandler), turns: NewTurns(100)}
 	c.compile = func(ctx context.Context, data []byte, to string) error {
 		if compiling != nil {
 			if err := compiling(ctx); err != nil {
@@ -34,6 +34,9 @@ func newCache(t *testing.T, most int64, size int, compiling func(context.Context
 	return c
 }
 
+// nobody is a job whose log nobody reads.
+func nobody() asker { return asker{"job", func(string) {}} }
+
 // numbered is a module of its own for each number.
 func numbered(n int32) []byte {
 	return w.Module{Imports: []w.Import{w.ProcExit()}, Pages: 1, Funcs: []w.Func{{Body: w.Cat(w.Const(n), w.Call(0))}}}.Bytes()
@@ -42,7 +45,7 @@ func numbered(n int32) []byte {
 // ensured has a module compiled, and returns why it was refused.
 func ensured(t *testing.T, c *cache, n int32) string {
 	t.Helper()
-	v, err := c.ensure(t.Context(), numbered(n), DefaultLimits(), nil)
+	v, err := c.ensure(t.Context(), numbered(n), DefaultLimits(), nobody(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +69,7 @@ func TestCanceledCompile(t *testing.T) {
 		ended := make(chan error, 2)
 		for _, ctx := range []context.Context{first, t.Context()} {
 			go func() {
-				_, err := c.ensure(ctx, numbered(1), DefaultLimits(), nil)
+				_, err := c.ensure(ctx, numbered(1), DefaultLimits(), nobody(), nil)
 				ended <- err
 			}()
 			synctest.Wait()
@@ -91,7 +94,7 @@ func TestCacheBound(t *testing.T) {
 		c.used = nil
 		for _, n := range numbers {
 			l := DefaultLimits()
-			v, err := c.ensure(t.Context(), numbered(n), l, nil)
+			v, err := c.ensure(t.Context(), numbered(n), l, nobody(), nil)
 			if err != nil || v.Error != "" {
 				t.Fatal(v.Error, err)
 			}
@@ -150,7 +153,7 @@ func TestCacheKeepsShell(t *testing.T) {
 	c := newCache(t, 2*size+50_000, size, nil)
 	shell := func() {
 		t.Helper()
-		v, err := c.ensure(t.Context(), numbered(0), DefaultLimits(), func() {})
+		v, err := c.ensure(t.Context(), numbered(0), DefaultLimits(), nobody(), func() {})
 		if err != nil || v.Error != "" {
 			t.Fatalf("the shell: %s, %v", v.Error, err)
 		}

@@ -66,7 +66,7 @@ func (p *Provider) CompileModule(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.cache.ensure(ctx, data, p.options.Limits, nil)
+	v, err := p.cache.ensure(ctx, data, p.options.Limits, asker{job: "compile", log: p.tell}, nil)
 	if err == nil && v.Error != "" {
 		err = fmt.Errorf("%s: %s", file, v.Error)
 	}

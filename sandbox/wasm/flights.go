@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // flights are pieces of work that several jobs wait for, each done once at a time.
@@ -21,11 +22,14 @@ type flight struct {
 	err     error         // of work, valid then
 }
 
+// longWait is after what time one who waits for a flight is told.
+const longWait = 5 * time.Second
+
 // do does the work of a key, or waits for the one who does, and returns its error;
 // the context's cause where that ends first. The context of work has the values of
 // the first one's, and ends when nobody waits any more: the last to go waits for
-// work to return.
-func (f *flights) do(ctx context.Context, key string, work func(context.Context) error) error {
+// work to return. Where that takes longer than longWait, long is called once.
+func (f *flights) do(ctx context.Context, key string, long func(), work func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -36,10 +40,17 @@ func (f *flights) do(ctx context.Context, key string, work func(context.Context)
 	}
 	one.waiting++
 	f.mu.Unlock()
-	select {
-	case <-one.done:
-		return one.err
-	case <-ctx.Done():
+	timer := time.NewTimer(longWait)
+	defer timer.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-one.done:
+			return one.err
+		case <-timer.C:
+			long()
+		case <-ctx.Done():
+			waiting = false
+		}
 	}
 	f.mu.Lock()
 	one.waiting--

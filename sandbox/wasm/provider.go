@@ -58,6 +58,10 @@ type Options struct {
 	// default: 2 GiB. What was not used for longest goes first.
 	CompiledSize int64
 
+	// Turns bound how many modules are compiled at a time, for all providers that have
+	// the same ones. Default: own ones, as many as this machine bears.
+	Turns *Turns
+
 	// ToolCache is a folder of this machine that guests read as /tools; it is
 	// made where it is not there. Default: "tools" in Root.
 	ToolCache string
@@ -155,6 +159,9 @@ func New(o Options) (*Provider, error) {
 	if o.CompiledSize == 0 {
 		o.CompiledSize = 2 << 30
 	}
+	if o.Turns == nil {
+		o.Turns = NewTurns(0)
+	}
 	root, err := filepath.Abs(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of the WASM sandbox: %w", err)
@@ -184,7 +191,7 @@ func New(o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.program = binary
-	p.cache = &cache{dir: cacheDir, most: o.CompiledSize, log: o.Log, compile: p.compile}
+	p.cache = &cache{dir: cacheDir, most: o.CompiledSize, log: o.Log, compile: p.compile, turns: o.Turns}
 	p.wg.Go(p.launcher)
 	return p, nil
 }

@@ -464,7 +464,7 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 	case wire.WantStdin:
 		return x.w.conn.Send(wire.Stdin, x.read())
 	case wire.WantModule:
-		v, err := x.box.provider.cache.ensure(x.serving, payload, x.limits, nil)
+		v, err := x.box.provider.cache.ensure(x.serving, payload, x.limits, x.box.asker(), nil)
 		if err != nil {
 			x.fail(err)
 			return err

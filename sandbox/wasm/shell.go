@@ -43,7 +43,7 @@ func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(stri
 		return wire.Verdict{}, fmt.Errorf("load the shell of the WASM sandbox: %w", err)
 	}
 	l.ModuleSize = 0
-	v, err := c.ensure(ctx, module, l, func() {
+	v, err := c.ensure(ctx, module, l, asker{log: telling}, func() {
 		telling(Compiling + "; this takes seconds, once for each version of the runner")
 	})
 	if err != nil {
