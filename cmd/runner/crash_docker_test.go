@@ -31,19 +31,32 @@ func docker(t *testing.T, stdin []byte, args ...string) (string, error) {
 // engine, or without busybox, skips, unless CI says that it has both.
 func shellImage(t *testing.T) {
 	t.Helper()
-	skip := t.Skip
-	if os.Getenv("OTELRUNNER_TEST_DOCKER") != "" {
-		skip = t.Fatal
-	}
 	if out, err := docker(t, nil, "version"); err != nil {
-		skip("SKIP a killed runner's containers: no container engine: ", out, err)
+		noContainers(t, "no container engine: ", out, err)
 	}
 	if _, err := docker(t, nil, "image", "inspect", crashImage); err == nil {
 		return
 	}
+	if out, err := docker(t, shellLayer(t, nil), "import", "-c", "CMD sleep 1000000", "-", crashImage); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// noContainers skips a test of containers, or fails it where CI has them.
+func noContainers(t *testing.T, why ...any) {
+	t.Helper()
+	if os.Getenv("OTELRUNNER_TEST_DOCKER") != "" {
+		t.Fatal(why...)
+	}
+	t.Skip(append([]any{"SKIP containers: "}, why...)...)
+}
+
+// shellLayer is a tar of this machine's busybox under its names, and more files.
+func shellLayer(t *testing.T, more map[string]string) []byte {
+	t.Helper()
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
-		skip("SKIP a killed runner's containers: there is no busybox to make an image of: ", err)
+		noContainers(t, "there is no busybox to make an image of: ", err)
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -60,12 +73,23 @@ func shellImage(t *testing.T) {
 		add(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, nil)
 	}
 	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	for name, text := range more {
+		add(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}, []byte(text))
+	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := docker(t, layer.Bytes(), "import", "-c", "CMD sleep 1000000", "-", crashImage); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	return layer.Bytes()
+}
+
+// withDocker lets the rig's runner find the machine's engine.
+func (r *rig) withDocker() {
+	for i, v := range r.env {
+		if strings.HasPrefix(v, "OTELRUNNER_CONTAINER_DOCKER_HOST=") {
+			r.env[i] = "OTELRUNNER_CONTAINER_DOCKER_HOST="
+		}
 	}
+	r.env = append(r.env, "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=10s", "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
 }
 
 // dockerRig is a registered rig with the label box, whose jobs run in containers of
@@ -77,12 +101,8 @@ func dockerRig(t *testing.T) (r *rig, left func() string) {
 	// sweep what the other has there.
 	r = newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
 	r.register("--labels", "box:docker://"+crashImage)
-	for i, v := range r.env {
-		if strings.HasPrefix(v, "OTELRUNNER_CONTAINER_DOCKER_HOST=") {
-			r.env[i] = "OTELRUNNER_CONTAINER_DOCKER_HOST="
-		}
-	}
-	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never", "OTELRUNNER_CONTAINER_DOCKER_TIMEOUT=10s", "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
+	r.withDocker()
+	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never")
 	return r, func() (all string) {
 		for _, args := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
 			out, err := docker(t, nil, append(args, "--filter", "label=otelrunner.runner="+r.server.Runners()[0].UUID)...)

@@ -42,14 +42,9 @@ func TestDiskFullDuringPull(t *testing.T) {
 func registryOf(t *testing.T, d *daemon, size int64) string {
 	t.Helper()
 	layer, diff := zeros(t, size)
-	config := fmt.Appendf(nil, `{"architecture":%q,"os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, runtime.GOARCH, diff)
 	r := actiontest.NewRegistry()
 	t.Cleanup(r.Close)
-	r.Push("config", config, nil)
-	r.Push("1", layer, func(m map[string]any) {
-		m["config"] = map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": actiontest.Digest(config), "size": len(config)}
-		m["layers"].([]any)[0].(map[string]any)["mediaType"] = "application/vnd.oci.image.layer.v1.tar+gzip"
-	})
+	r.PushImage("1", layer, diff)
 	listener := d.listen(t)
 	server := &http.Server{Handler: r} //nolint:gosec // its client is the test's
 	served := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 )
@@ -64,6 +65,18 @@ func (r *Registry) Push(tag string, module []byte, change func(m map[string]any)
 	r.types[Digest(data)] = m["mediaType"].(string)
 	r.tags[tag] = Digest(data)
 	return Digest(data)
+}
+
+// PushImage stores a container image of one layer, a packed tar (gzip), for machines of
+// this one's architecture, and returns its manifest's digest. diff is the digest of the
+// tar. The image has no command.
+func (r *Registry) PushImage(tag string, layer []byte, diff string) string {
+	config := fmt.Appendf(nil, `{"architecture":%q,"os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, runtime.GOARCH, diff)
+	r.Push("config", config, nil)
+	return r.Push(tag, layer, func(m map[string]any) {
+		m["config"] = map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest(config), "size": len(config)}
+		m["layers"].([]any)[0].(map[string]any)["mediaType"] = "application/vnd.oci.image.layer.v1.tar+gzip"
+	})
 }
 
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
