@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -19,31 +20,39 @@ type collector struct {
 	dir, address string
 }
 
-// startCollector starts one that writes into a folder. A machine without one skips.
-func startCollector(t *testing.T, dir string) *collector {
+// startCollector starts one that writes into a folder, by a configuration of its own, or
+// by the pipelines of the file base, whose metrics it also shows to Prometheus at an
+// address. A machine without one skips.
+func startCollector(t *testing.T, dir, base, prometheus string) *collector {
 	t.Helper()
 	binary, err := oteltest.Collector("../..")
 	if err != nil {
 		t.Skip(err)
 	}
 	c := &collector{dir: dir, address: freeAddr(t)}
+	args, shown := []string{}, ""
+	if base != "" {
+		args = append(args, "--config", base)
+		shown = ", prometheus"
+	}
 	config := filepath.Join(dir, "collector.yaml")
 	if err := os.WriteFile(config, []byte(`
-receivers: {otlp: {protocols: {http: {endpoint: "`+c.address+`"}}}}
+receivers: {otlp: {protocols: {http: {endpoint: "`+c.address+`"}, grpc: {endpoint: "`+freeAddr(t)+`"}}}}
 exporters:
   file/traces: {path: `+dir+`/traces.json}
   file/logs: {path: `+dir+`/logs.json}
   file/metrics: {path: `+dir+`/metrics.json}
+  prometheus: {endpoint: "`+cmp.Or(prometheus, "127.0.0.1:1")+`"}
 service:
   telemetry: {metrics: {level: none}}
   pipelines:
     traces: {receivers: [otlp], exporters: [file/traces]}
     logs: {receivers: [otlp], exporters: [file/logs]}
-    metrics: {receivers: [otlp], exporters: [file/metrics]}
+    metrics: {receivers: [otlp], exporters: [file/metrics`+shown+`]}
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.program = runProgram(t, binary, "--config", config)
+	c.program = runProgram(t, binary, append(args, "--config", config)...) // the last one wins
 	listening(t, c.address)
 	return c
 }
@@ -58,6 +67,7 @@ type collected struct {
 }
 
 type otlpSpan struct {
+	Resource   []otlpAttr `json:"-"`
 	TraceID    string     `json:"traceId"`
 	SpanID     string     `json:"spanId"`
 	Parent     string     `json:"parentSpanId"`
@@ -67,6 +77,7 @@ type otlpSpan struct {
 
 // otlpLog is a record. Its attributes are its scope's, too.
 type otlpLog struct {
+	Resource   []otlpAttr `json:"-"`
 	TraceID    string     `json:"traceId"`
 	SpanID     string     `json:"spanId"`
 	Body       otlpValue  `json:"body"`
@@ -98,15 +109,21 @@ func attr(all []otlpAttr, key string) string {
 	return ""
 }
 
+type otlpResource struct {
+	Attributes []otlpAttr `json:"attributes"`
+}
+
 // otlpLine is a line of a collector's file: a batch of one signal.
 type otlpLine struct {
 	Spans []struct {
-		Scopes []struct {
+		Resource otlpResource `json:"resource"`
+		Scopes   []struct {
 			Spans []otlpSpan `json:"spans"`
 		} `json:"scopeSpans"`
 	} `json:"resourceSpans"`
 	Logs []struct {
-		Scopes []struct {
+		Resource otlpResource `json:"resource"`
+		Scopes   []struct {
 			Scope struct {
 				Attributes []otlpAttr `json:"attributes"`
 			} `json:"scope"`
@@ -157,12 +174,16 @@ func (c *collector) read() *collected {
 func (c *collected) add(line *otlpLine) {
 	for _, r := range line.Spans {
 		for _, s := range r.Scopes {
-			c.spans = append(c.spans, s.Spans...)
+			for _, span := range s.Spans {
+				span.Resource = r.Resource.Attributes
+				c.spans = append(c.spans, span)
+			}
 		}
 	}
 	for _, r := range line.Logs {
 		for _, s := range r.Scopes {
 			for _, l := range s.Records {
+				l.Resource = r.Resource.Attributes
 				l.Attributes = append(l.Attributes, s.Scope.Attributes...)
 				c.logs = append(c.logs, l)
 			}

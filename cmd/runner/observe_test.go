@@ -34,6 +34,7 @@ type observedCase struct {
 	jobs    []string                           // workflows, of one run
 	tree    []string                           // the spans below the root, but those of calls
 	rows    map[string]string                  // the span of a row
+	example bool                               // the collector and Prometheus are those of exampleFolder
 	spare   bool                               // what the opening of a sandbox takes depends on whether a spare is ready
 	prepare func(t *testing.T, o *observation) // before the runners are registered; nil: nothing
 	live    func(t *testing.T, o *observation) // while they are there; nil: nothing
@@ -114,10 +115,12 @@ func TestTelemetry(t *testing.T) {
 			live:    checkPrometheus,
 		},
 		"two runners": {
-			labels: []string{"linux:host", "other:host"},
-			jobs:   []string{observedWorkflow("one", "linux", "", hostSteps), observedWorkflow("two", "other", "", hostSteps)},
-			tree:   slices.Concat(hostTree("one"), hostTree("two")),
-			rows:   map[string]string{"inner": "within"},
+			labels:  []string{"linux:host", "other:host"},
+			jobs:    []string{observedWorkflow("one", "linux", "", hostSteps), observedWorkflow("two", "other", "", hostSteps)},
+			tree:    slices.Concat(hostTree("one"), hostTree("two")),
+			rows:    map[string]string{"inner": "within"},
+			example: true,
+			live:    checkExample,
 		},
 		"wasm": {
 			labels:  []string{"safe:wasm"},
@@ -160,7 +163,6 @@ func TestTelemetry(t *testing.T) {
 // execute has the runners execute the run, and end.
 func (o *observation) execute(t *testing.T) {
 	t.Helper()
-	collector := startCollector(t, t.TempDir())
 	for i := range o.labels {
 		r := newRig(t)
 		if i == 0 {
@@ -173,13 +175,16 @@ func (o *observation) execute(t *testing.T) {
 		r.env = append(r.env, "OTEL_METRIC_EXPORT_INTERVAL=500")
 		o.rigs, o.metrics = append(o.rigs, r), append(o.metrics, freeAddr(t))
 	}
+	base, shown := "", ""
+	if o.example {
+		base, shown = exampleFolder+"/collector.yaml", freeAddr(t)
+		startExample(t, o, shown)
+	}
+	collector := startCollector(t, t.TempDir(), base, shown)
 	if o.prepare != nil {
 		o.prepare(t, o)
 	}
 	o.run = otel.Run{Server: o.rigs[0].url, Repository: "root1/demo", ID: observedRun, Attempt: 1}
-	for _, workflow := range o.jobs {
-		o.ids = append(o.ids, o.server.AddWorkflow(workflow, giteatest.TaskOptions{RunID: observedRun, Secrets: map[string]string{"PASSWORD": observedSecret}}))
-	}
 	var runners []*process
 	for i, r := range o.rigs {
 		r.register("--labels", o.labels[i], "--name", fmt.Sprintf("runner-%d", i))
@@ -192,6 +197,12 @@ otel:
   trace_url_template: https://traces.example/{trace_id}
 `)
 		runners = append(runners, r.start("serve", "-c", "c.yaml"))
+	}
+	if o.example {
+		seenByExample(t, o)
+	}
+	for _, workflow := range o.jobs {
+		o.ids = append(o.ids, o.server.AddWorkflow(workflow, giteatest.TaskOptions{RunID: observedRun, Secrets: map[string]string{"PASSWORD": observedSecret}}))
 	}
 	for _, id := range o.ids {
 		done, err := o.server.WaitResult(within(t, 3*time.Minute), id)
@@ -240,6 +251,10 @@ func (o *observation) checkTree(t *testing.T) {
 		job := c.jobOf(s)
 		if job == s {
 			workers[attr(s.Attributes, "cicd.worker.id")] = true
+			// From a span to its runner's metrics, whose label instance this is.
+			if id := attr(s.Resource, "service.instance.id"); id != attr(s.Attributes, "cicd.worker.id") {
+				t.Errorf("%s is of the instance %q and the worker %q", s.Name, id, attr(s.Attributes, "cicd.worker.id"))
+			}
 		} else if strings.HasPrefix(s.Name, callSpan) && job != nil {
 			calls[job.Name]++
 		}
@@ -320,6 +335,9 @@ func (o *observation) checkLogs(t *testing.T) {
 				continue
 			}
 			own = own || l.Body.Text == "task done"
+			if service := attr(l.Resource, "service.name"); service != otel.DefaultServiceName { // Loki's label service_name
+				t.Errorf("the row %q is of the service %q", l.Body.Text, service)
+			}
 			if attr(l.Attributes, "cicd.pipeline.task.run.id") == task && attr(l.Attributes, "cicd.pipeline.run.id") == fmt.Sprint(observedRun) {
 				found[l.Body.Text] = span
 			}
