@@ -145,6 +145,11 @@ func TestTelemetry(t *testing.T) {
 			prepare: prepareContainer,
 			tree: []string{
 				" RUN root1/demo/test.yml / boxed",
+				"  clean up", "   remove containers",
+				"  fetch task", "  hides ***", "  print", "  queue",
+				"  set up job", "   open sandbox", "    create container", "    create network", "    pull image", "     layer ID",
+				"    reach container engine", "    start container",
+				"    start services", "     create container", "     start container", "     wait for health", "      service db becomes healthy",
 			},
 		},
 	} {
