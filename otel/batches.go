@@ -136,7 +136,9 @@ func (b *batches) take(all bool) (batch []sdklog.Record) {
 	defer b.mu.Unlock()
 	switch {
 	case len(b.full) > 0:
-		batch, b.full = b.full[0], b.full[1:]
+		batch = b.full[0]
+		b.full[0] = nil // its memory is not to wait for that of the others
+		b.full = b.full[1:]
 	case all && len(b.open) > 0:
 		batch, b.open = b.open, nil
 	}
