@@ -24,6 +24,7 @@ type containers struct {
 	images   []string // of the labels, each once
 	only     bool     // no label is of another kind
 	required bool
+	past     bool // a process before this one may have used the engine
 	log      *slog.Logger
 	provider func() (*container.Provider, error)
 	process  *container.Process // nil: its own
@@ -118,6 +119,36 @@ func (c *containers) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandb
 		}
 	}
 	return box, err
+}
+
+// OpenContainers implements sandbox.ContainerOpener. An engine that never answers is
+// not looked for again: a runner without docker:// labels needs none.
+func (c *containers) OpenContainers(ctx context.Context, s sandbox.Sandbox, spec sandbox.Spec) (sandbox.HostContainers, error) {
+	p, err := c.provider()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Reach(ctx, spec.Log); err != nil {
+		return nil, observe.Typed("engine_unreachable", err)
+	}
+	c.begin(p)
+	return p.OpenContainers(ctx, s, spec)
+}
+
+// empty removes what containers' users have left in the folder of a host job. An
+// engine that this runner has never used has nothing to do with it.
+func (c *containers) empty(ctx context.Context, folder string) error {
+	c.mu.Lock()
+	p := c.opened
+	c.mu.Unlock()
+	if p == nil && !c.past {
+		return nil
+	}
+	p, err := c.provider()
+	if err != nil {
+		return err
+	}
+	return p.Empty(ctx, folder)
 }
 
 // openAgain waits for an engine that went away while a job's sandbox was made. What

@@ -28,12 +28,20 @@ type engineOptions struct {
 	owner     map[string]string
 	transport http.RoundTripper
 	docker    sandbox.Provider                        // the container sandbox
+	beside    besideHost                              // the containers of host jobs' actions
 	wasm      sandbox.Provider                        // the WASM sandbox
 	modules   sandbox.ModuleRunner                    // that of modules in other jobs
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	instead   job.Instead                             // does the work of some actions; nil: nothing does
 	resists   func(error)                             // is told what dead runners left and could not be removed; nil: nobody is
 	log       *slog.Logger
+}
+
+// besideHost is what host jobs have of the container engine.
+type besideHost interface {
+	sandbox.ContainerOpener
+	// empty is for host.Options.
+	empty(ctx context.Context, folder string) error
 }
 
 func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
@@ -56,6 +64,10 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 	env := map[string]string{}
 	maps.Copy(env, o.cfg.Runner.Envs)
 	maps.Copy(env, o.env)
+	var containers sandbox.ContainerOpener
+	if o.cfg.Host.DockerActions {
+		containers = o.beside
+	}
 	return job.New(job.Options{
 		Name: o.name, Version: o.version, Instance: o.instance, Labels: o.labels,
 		Providers: map[label.Scheme]sandbox.Provider{
@@ -63,7 +75,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Docker: o.docker,
 			label.Wasm:   o.wasm,
 		},
-		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules,
+		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules, Containers: containers,
 		RefuseEarly: wasmOnly(o.cfg), Trust: trust,
 		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
@@ -74,7 +86,7 @@ func hostSandbox(ctx context.Context, o engineOptions) (sandbox.Provider, error)
 	if wasmOnly(o.cfg) {
 		return refusing{noHost}, nil
 	}
-	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Log: o.log})
+	hosts, err := host.New(ctx, host.Options{Root: o.cfg.Host.WorkdirParent, Environ: o.environ, Empty: o.beside.empty, Log: o.log})
 	if err != nil {
 		return nil, fmt.Errorf("host sandbox: %w", err)
 	}

@@ -43,18 +43,36 @@ func newExecName(cfg *config.Config, log *slog.Logger) *execName {
 // dead ones have left.
 type tidying struct {
 	sandbox.Provider
+	besideHost
 	name *execName
 }
 
 // Open opens.
 func (t tidying) Open(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	t.tidy(ctx)
+	return t.Provider.Open(ctx, spec)
+}
+
+// OpenContainers opens.
+func (t tidying) OpenContainers(ctx context.Context, s sandbox.Sandbox, spec sandbox.Spec) (sandbox.HostContainers, error) {
+	t.tidy(ctx)
+	return t.besideHost.OpenContainers(ctx, s, spec)
+}
+
+func (t tidying) tidy(ctx context.Context) {
 	t.name.sweep.Do(func() {
 		if err := t.name.hold(); err != nil {
 			t.name.log.Warn("if this run is killed, what it leaves on the container engine is not removed by the next one", "error", err)
 		}
 		t.name.sweepDead(ctx)
 	})
-	return t.Provider.Open(ctx, spec)
+}
+
+// past reports whether an exec that has not ended, or was killed, has used a container
+// engine.
+func (e *execName) past() bool {
+	entries, err := os.ReadDir(e.dir)
+	return err == nil && len(entries) > 0
 }
 
 // hold takes the name.

@@ -47,7 +47,7 @@ func TestExecLeftovers(t *testing.T) {
 	}
 	defer func() { _ = lock.Close() }()
 
-	s, err := tidying{&fake.Provider{}, this}.Open(t.Context(), sandbox.Spec{ID: "a"})
+	s, err := tidying{&fake.Provider{}, nil, this}.Open(t.Context(), sandbox.Spec{ID: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}

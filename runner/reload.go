@@ -47,6 +47,7 @@ func (s *service) generation(ctx context.Context, l *live, cfg *config.Config, o
 	g.docker, _ = share(g, old, containersKey{cfg.Container, imagesOf(g.labels)}, func() *containers {
 		c := newContainers(cfg, s.reg.UUID, g.labels, s.log)
 		c.process, c.watch.changed, c.used = l.process, l.engineChanged, s.usesContainers
+		c.past = s.journal != nil && s.journal.Marked(usedContainers)
 		return c
 	})
 	var fresh bool

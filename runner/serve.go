@@ -299,14 +299,14 @@ func (s *service) connect() (err error) {
 }
 
 // engine builds what runs jobs.
-func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.List, docker, wasms sandbox.Provider, modules sandbox.ModuleRunner, resists func(error)) (engine, error) {
+func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.List, docker *containers, wasms sandbox.Provider, modules sandbox.ModuleRunner, resists func(error)) (engine, error) {
 	if s.onWasm != nil {
 		wasms = s.onWasm(wasms)
 	}
 	return newEngine(ctx, engineOptions{
 		cfg: cfg, labels: labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		docker: docker, wasm: wasms, modules: modules, onHost: s.onHost, resists: resists, log: s.log,
+		docker: docker, beside: docker, wasm: wasms, modules: modules, onHost: s.onHost, resists: resists, log: s.log,
 	})
 }
 

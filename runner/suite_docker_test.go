@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/semaphore"
 
+	"otelrunner/runner/config"
 	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
 )
@@ -31,8 +32,12 @@ const (
 	sleepImage = "otelrunner-test-sleep:1"
 )
 
-// dockerFolder holds the cases that need a container.
-const dockerFolder = "testdata/docker"
+// dockerFolder holds the cases that need a container, and hostDockerFolder those of
+// Docker actions in host jobs.
+const (
+	dockerFolder     = "testdata/docker"
+	hostDockerFolder = "testdata/hostdocker"
+)
 
 // sampled is which part of the cases runs where CI does not ask for all: a
 // container for each takes minutes.
@@ -52,29 +57,67 @@ func TestSuiteDocker(t *testing.T) {
 	there := makeSuiteImage(t)
 	work := filepath.Join(t.TempDir(), "work")
 	few := semaphore.NewWeighted(3) // jobs at a time, whatever -parallel says
+	run := func(t *testing.T, c *jobtest.Case, labels label.List) {
+		t.Parallel()
+		if why := notInContainer(c, there); why != "" {
+			t.Log("not in a container: " + why)
+			return
+		}
+		if err := few.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		defer few.Release(1)
+		c.Serve(t)
+		r := newRecorders(c)
+		o := execOptions(t, c, dockerConfig(t, work), r, nil)
+		if labels != nil {
+			o.Labels = labels
+		}
+		result, err := Exec(t.Context(), o)
+		checkWorkflow(t, c, result, err, r.outcomes(t))
+	}
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range dockerCases(t) {
+			t.Run(c.Name, func(t *testing.T) { run(t, &c, suiteLabels(t)) })
+		}
+		for _, c := range hostDockerCases(t) {
+			t.Run("host/"+c.Name, func(t *testing.T) { run(t, &c, nil) })
+		}
+	})
+	t.Run("rpc", func(t *testing.T) {
+		rig := newRig(t, func(r *suiteRig) {
+			c := dockerConfig(t, r.cfg.Host.WorkdirParent)
+			r.cfg.Container = c.Container
+		}, "host:host")
+		for _, c := range hostDockerCases(t) {
 			t.Run(c.Name, func(t *testing.T) {
-				t.Parallel()
-				if why := notInContainer(&c, there); why != "" {
-					t.Log("not in a container: " + why)
+				if c.Only == "exec" || notInContainer(&c, there) != "" {
 					return
 				}
-				if err := few.Acquire(t.Context(), 1); err != nil {
-					t.Fatal(err)
-				}
-				defer few.Release(1)
 				c.Serve(t)
-				r := newRecorders(&c)
-				cfg := suiteConfig(t, work)
-				cfg.Container.DockerHost, cfg.Container.DockerTimeout, cfg.Container.Pull = "", 10*time.Second, "never"
-				o := execOptions(t, &c, cfg, r, nil)
-				o.Labels = suiteLabels(t)
-				result, err := Exec(t.Context(), o)
-				checkWorkflow(t, &c, result, err, r.outcomes(t))
+				got := rig.single(t, &c)
+				checkWorkflow(t, &c, got.Result, nil, map[string]jobtest.Outcome{"": got})
 			})
 		}
 	})
+}
+
+// dockerConfig is suiteConfig with the engine of this machine.
+func dockerConfig(t *testing.T, work string) *config.Config {
+	t.Helper()
+	cfg := suiteConfig(t, work)
+	cfg.Container.DockerHost, cfg.Container.DockerTimeout, cfg.Container.Pull = "", 10*time.Second, "never"
+	return cfg
+}
+
+// hostDockerCases are those of Docker actions in host jobs.
+func hostDockerCases(t *testing.T) []jobtest.Case {
+	t.Helper()
+	cases, err := jobtest.Load(os.DirFS(hostDockerFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cases
 }
 
 // dockerCases are those that need a container, and the others or a sample of them.
@@ -255,11 +298,11 @@ func packFiles(to io.Writer, files map[string]string) error {
 
 // hostOnly are the cases that are about the host sandbox, and why.
 var hostOnly = map[string]string{
-	"runs-on in every form":                         "looks for the host's name in the log",
-	"actions of kinds that cannot run":              "docker actions run in containers",
-	"docker actions are refused by a sentence":      "docker actions run in containers",
-	"a container of the job is refused on the host": "is about a host without an engine",
-	"a job's timeout ends it":                       "a container takes longer to begin than the job may",
+	"runs-on in every form":                                              "looks for the host's name in the log",
+	"actions of kinds that cannot run":                                   "docker actions run in containers",
+	"docker actions without an engine fail by a sentence, when they run": "is about a host without an engine",
+	"a container of the job is refused on the host":                      "is about a host without an engine",
+	"a job's timeout ends it":                                            "a container takes longer to begin than the job may",
 }
 
 // TestHostOnly keeps the list above true.

@@ -74,6 +74,7 @@ type Runner struct {
 // Host configures the host sandbox.
 type Host struct {
 	WorkdirParent string
+	DockerActions bool
 }
 
 // Container configures the container sandbox.

@@ -42,6 +42,7 @@ func TestDefaults(t *testing.T) {
 			LogReportInterval: 5 * time.Second, LogReportMaxLatency: 3 * time.Second, LogReportBatchSize: 100,
 			StateReportInterval: 5 * time.Second, Labels: []string{},
 		},
+		Host: config.Host{DockerActions: true},
 		Container: config.Container{
 			DockerTimeout: 30 * time.Second, Pull: "if-not-present", ValidVolumes: []string{}, ServiceReadyTimeout: 5 * time.Minute,
 		},
@@ -120,6 +121,7 @@ runner:
   labels: [a:host, "b:docker://x:1"]
 host:
   workdir_parent: /w
+  docker_actions: false
 container:
   docker_host: tcp://engine:2376
   docker_timeout: 0s

@@ -14,6 +14,7 @@ func live() []string {
 		"runner.fetch_timeout", "runner.fetch_interval", "runner.fetch_interval_max",
 		"runner.log_report_interval", "runner.log_report_max_latency", "runner.log_report_batch_size", "runner.state_report_interval",
 		"runner.actions_dir", "runner.node_path", "runner.github_mirror",
+		"host.docker_actions",
 		"container.",
 		"sandbox.",
 		"journal.max_size", "journal.keep",

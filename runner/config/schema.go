@@ -110,6 +110,9 @@ func schema() []key {
 		{path: "host.workdir_parent", field: func(c *Config) any { return &c.Host.WorkdirParent }, def: "",
 			doc: "The folder in which host jobs get their workspaces, one each, removed at the job's end. Empty: a folder in the user's cache.", example: "/var/lib/runner/work"},
 
+		{path: "host.docker_actions", field: func(c *Config) any { return &c.Host.DockerActions }, def: "true",
+			doc: "Run Docker actions and docker:// steps of host jobs in containers, with the workspace mounted. The engine is asked when such a step comes up; the keys of container.* hold. false: such a step fails with a sentence."},
+
 		{path: "container.docker_host", field: func(c *Config) any { return &c.Container.DockerHost }, def: "", check: engineHost,
 			doc: "Where the container engine (Docker, or Podman's service) listens. Empty, or \"-\": DOCKER_HOST of the runner's environment, else the platform's usual socket. No job gets that socket, whatever this says; see valid_volumes.", example: "unix:///var/run/docker.sock"},
 		{path: "container.docker_timeout", field: func(c *Config) any { return &c.Container.DockerTimeout }, def: "30s", min: 0, max: hour,

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,11 +16,11 @@ const dockerScheme = "docker://"
 
 // dockerProgram plans a run of a docker action's image, or of a `docker://` step's.
 func (j *jobRun) dockerProgram(r *stepRun, a *loaded, u *use, s stage) (program, error) {
-	runner, ok := j.containerRunner()
-	if !ok {
-		return program{}, errors.New(j.refusal(a.ref.String(), action.DockerImage))
-	}
 	env, args, err := j.envAndArgs(r, a, u)
+	if err != nil {
+		return program{}, err
+	}
+	runner, err := j.containersFor(r.life.soft, a)
 	if err != nil {
 		return program{}, err
 	}
@@ -56,7 +57,7 @@ func (j *jobRun) envAndArgs(r *stepRun, a *loaded, u *use) (env map[string]strin
 // containerProgram is what a program that runs in a container of its own has
 // beside the others.
 type containerProgram struct {
-	runner     sandbox.ContainerRunner
+	runner     sandbox.Containers
 	image      string
 	entrypoint []string
 }
@@ -102,6 +103,26 @@ func (j *jobRun) containerRunner() (sandbox.ContainerRunner, bool) {
 	return runner, ok
 }
 
+// containersFor are what an action's containers are run by: the job's sandbox, or
+// what stands beside that of a host job, which is opened when the first step needs it.
+func (j *jobRun) containersFor(ctx context.Context, a *loaded) (sandbox.Containers, error) {
+	if runner, ok := j.containerRunner(); ok {
+		return runner, nil
+	}
+	if !j.canRun(action.DockerImage) {
+		return nil, errors.New(j.refusal(a.ref.String(), action.DockerImage))
+	}
+	if j.beside == nil {
+		opened, err := j.opts.Containers.OpenContainers(ctx, j.sandbox, j.spec)
+		if err != nil {
+			return nil, fmt.Errorf("the action %s runs in a container, for which a host job needs a container engine: %w. "+
+				"On a machine without one, run the job on a label of the kind name:docker://image of another runner, or use an action that is not made of an image", a.ref, err)
+		}
+		j.beside = opened
+	}
+	return j.beside, nil
+}
+
 // imageAction is the action of a `docker://` step.
 func imageAction(ref action.Reference) *loaded {
 	return &loaded{ref: ref, meta: &action.Metadata{
@@ -120,8 +141,8 @@ func (j *jobRun) refusal(uses string, using action.Using) string {
 		return fmt.Sprintf("The action %s runs in a container, and this job's label chose the WASM sandbox, which has none: "+
 			"run the job on a label of the kind name:docker://image, or use an action that is a WebAssembly module (using: wasm, or uses: wasm://…) or is composed of run steps.", uses)
 	case using == action.DockerImage:
-		return fmt.Sprintf("The action %s is of the kind %q, which runs in a container beside the job's, and this job does not run in one (its sandbox is %s): "+
-			"give the job a container, or a label of the kind name:docker://image.", uses, using, j.info.Kind)
+		return fmt.Sprintf("The action %s runs in a container, and this runner's operator does not let steps of host jobs start any (host.docker_actions is false): "+
+			"give the job a container, or a label of the kind name:docker://image.", uses)
 	}
 	return fmt.Sprintf("The action %s is a WebAssembly module, and this runner has no WASM sandbox to run it in.", uses)
 }

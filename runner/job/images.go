@@ -33,7 +33,7 @@ type imageCall struct {
 // may change between two steps: its image is looked at each time, and built again
 // where need be. A call that failed because its context ended is forgotten, so
 // that cleanup steps can ask again.
-func (i *images) prepare(ctx context.Context, runner sandbox.ContainerRunner, a *loaded) (string, error) {
+func (i *images) prepare(ctx context.Context, runner sandbox.Containers, a *loaded) (string, error) {
 	key, source, err := imageSource(a)
 	if err != nil {
 		return "", err
@@ -70,7 +70,7 @@ func (i *images) prepare(ctx context.Context, runner sandbox.ContainerRunner, a 
 }
 
 // make makes an image ready and writes one line about it, beside its progress.
-func (i *images) make(ctx context.Context, runner sandbox.ContainerRunner, a *loaded, source sandbox.ImageSource) (string, error) {
+func (i *images) make(ctx context.Context, runner sandbox.Containers, a *loaded, source sandbox.ImageSource) (string, error) {
 	began := time.Now()
 	name, err := runner.PrepareImage(ctx, source, i.log)
 	if err != nil {
@@ -104,7 +104,7 @@ func imageSource(a *loaded) (key string, source sandbox.ImageSource, err error) 
 func (j *jobRun) prepareImages(ctx context.Context, of []*loaded) (errs []error) {
 	runner, ok := j.containerRunner()
 	if !ok {
-		return nil // the steps say so, if they run
+		return nil // a host job's engine is asked when a step needs it; others' steps say so, if they run
 	}
 	results := make([]error, len(of))
 	var wg sync.WaitGroup

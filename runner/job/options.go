@@ -42,6 +42,10 @@ type Options struct {
 	// sandbox; without it, they are refused there.
 	ModuleRunner sandbox.ModuleRunner
 
+	// Containers runs Docker actions and `docker://` steps of host jobs; without it,
+	// they are refused there with a sentence.
+	Containers sandbox.ContainerOpener
+
 	// RefuseEarly ends a job before its first step where a step names an action
 	// that cannot run in its sandbox (an image, an action of another repository),
 	// even if the step would not run. Else such a step fails when it comes.

@@ -71,7 +71,7 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 		c.Collect = append(c.Collect, paths[i])
 		c.Remove = append(c.Remove, paths[i])
 	}
-	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard), unsecureCommands(p.env))
+	out := newOutput(j.rows, &j.state.matchers, j.matcherFile(l.hard, &p), unsecureCommands(p.env))
 	c.Stdout, c.Stderr = out, out
 	propagate(l.soft, c.Env)
 	if !p.module { // it has no sockets
@@ -119,10 +119,13 @@ func unsecureCommands(env map[string]string) bool {
 	return strings.EqualFold(env["ACTIONS_ALLOW_UNSECURE_COMMANDS"], "true")
 }
 
-// matcherFile reads a problem matcher's file; a relative path starts at the
-// workspace.
-func (j *jobRun) matcherFile(ctx context.Context) func(string) ([]byte, error) {
+// matcherFile reads a problem matcher's file, which a program names; a relative path
+// starts at the workspace.
+func (j *jobRun) matcherFile(ctx context.Context, p *program) func(string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
+		if p.container != nil && j.beside != nil {
+			path = j.beside.Outside(path)
+		}
 		return j.sandbox.ReadFile(ctx, path, 1<<20)
 	}
 }

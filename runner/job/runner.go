@@ -105,10 +105,12 @@ type jobRun struct {
 
 	life     life
 	timeout  time.Duration
+	spec     sandbox.Spec // what the sandbox is opened by
 	sandbox  sandbox.Sandbox
 	info     sandbox.Info
-	endpoint string       // where its programs may send telemetry; "" is nowhere
-	scheme   label.Scheme // of the sandbox, when it is opened
+	beside   sandbox.HostContainers // of a host job's Docker actions, once there was one
+	endpoint string                 // where its programs may send telemetry; "" is nowhere
+	scheme   label.Scheme           // of the sandbox, when it is opened
 	actions  *action.Job
 	fetched  heldLines // what actions tells
 	images   images
@@ -336,7 +338,11 @@ func (j *jobRun) closeSandbox() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.life.hard), j.opts.CloseTimeout)
 	defer cancel()
 	ctx, end := observe.Span(ctx, "clean up")
-	err := j.sandbox.Close(ctx)
+	var err error
+	if j.beside != nil {
+		err = j.beside.Close(ctx)
+	}
+	err = errors.Join(err, j.sandbox.Close(ctx))
 	end(err)
 	if err != nil {
 		j.log.Warn("close the sandbox", "error", err)

@@ -255,6 +255,7 @@ func (j *jobRun) open(ctx context.Context, t target) (err error) {
 	j.rows.printf("Labels of the runner: %s; the job runs on %s", strings.Join(j.opts.Labels.Names(), ", "), strings.Join(t.runsOn, ", "))
 	j.rows.group("Sandbox %s for %s", t.label.Scheme, t.label.Name)
 	ctx, end := observe.Span(ctx, "open sandbox", attribute.String("otelrunner.sandbox", string(t.label.Scheme)))
+	j.spec = t.spec
 	j.sandbox, err = t.provider.Open(ctx, t.spec)
 	end(err)
 	if err != nil {

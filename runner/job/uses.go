@@ -197,7 +197,7 @@ func (j *jobRun) canRun(using action.Using) bool {
 		return j.info.Kind != sandbox.WASM
 	case action.DockerImage:
 		_, ok := j.containerRunner()
-		return ok
+		return ok || j.info.Kind == sandbox.Host && j.opts.Containers != nil
 	case action.WASMModule:
 		return j.info.Kind == sandbox.WASM || j.opts.ModuleRunner != nil
 	}

@@ -1,14 +1,12 @@
 package container
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/image"
@@ -20,13 +18,40 @@ import (
 
 var _ sandbox.ContainerRunner = (*job)(nil)
 
-// githubDir is where GitHub's Docker actions find the workspace; theirs is a link
-// to the job's.
+// githubDir is where GitHub's Docker actions find the workspace.
 const githubDir = "/github"
 
-// RunContainer runs an image's program beside the job's container. The same helper
+// actions runs the containers of a job's Docker actions, each in what is around it.
+type actions struct {
+	provider *Provider
+	spec     sandbox.Spec
+	arch     string // the engine's, by Go's name
+	around   surroundings
+
+	mu     sync.Mutex
+	made   int                              // containers
+	images map[string]image.InspectResponse // that were made ready for them
+	left   map[string]*running              // those that could not be removed
+	ending sync.WaitGroup                   // those that are being removed
+}
+
+// surroundings are what the containers of a job's actions share with its steps.
+type surroundings interface {
+	// place is where a container with some settings goes: its network, its
+	// folders and its labels.
+	place(settings *settings) place
+	// inside is where a container sees a path of the job's steps.
+	inside(name string) string
+	// before makes a command ready, whose paths are those inside: it may change
+	// it, and write its files itself. after is called when it has ended.
+	before(ctx context.Context, r *running, c *sandbox.Command) (after func(), err error)
+	// folder packs a folder of the job's steps, for a build.
+	folder(ctx context.Context, dir string) (buildContext, error)
+}
+
+// RunContainer runs an image's program in a container of its own. The same helper
 // is the first process there.
-func (j *job) RunContainer(ctx context.Context, c *sandbox.ContainerCommand) (sandbox.Result, error) {
+func (j *actions) RunContainer(ctx context.Context, c *sandbox.ContainerCommand) (sandbox.Result, error) {
 	failed := sandbox.Result{ExitCode: -1}
 	img, err := j.prepared(ctx, c.Image)
 	if err != nil {
@@ -75,39 +100,37 @@ func program(img image.InspectResponse, c *sandbox.ContainerCommand) ([]string, 
 	return all, nil
 }
 
-// actionCommand makes a command's paths those of the job's workspace.
-func (j *job) actionCommand(c *sandbox.Command, args []string) *sandbox.Command {
+// actionCommand makes a command's paths those that its container sees.
+func (j *actions) actionCommand(c *sandbox.Command, args []string) *sandbox.Command {
 	moved := *c
 	moved.Args, moved.Path = args, nil
-	moved.Dir = j.inWorkspace(c.Dir)
+	moved.Dir = j.around.inside(c.Dir)
 	moved.Files = make([]sandbox.File, len(c.Files))
 	for i, f := range c.Files {
-		f.Path = j.inWorkspace(f.Path)
+		f.Path = j.around.inside(f.Path)
 		moved.Files[i] = f
 	}
 	return &moved
 }
 
 // runAction runs it; what is collected goes back under the caller's names.
-func (j *job) runAction(ctx context.Context, r *running, c *sandbox.Command, args []string) (sandbox.Result, error) {
+func (j *actions) runAction(ctx context.Context, r *running, c *sandbox.Command, args []string) (sandbox.Result, error) {
 	moved := j.actionCommand(c, args)
 	names := map[string]string{}
 	moved.Collect, moved.Remove = nil, nil
 	for _, name := range c.Collect {
-		inside := j.inWorkspace(name)
+		inside := j.around.inside(name)
 		names[inside] = name
 		moved.Collect = append(moved.Collect, inside)
 	}
 	for _, name := range c.Remove {
-		moved.Remove = append(moved.Remove, j.inWorkspace(name))
+		moved.Remove = append(moved.Remove, j.around.inside(name))
 	}
-	if r.otherUser() {
-		remove, err := j.lend(ctx, moved)
-		if err != nil {
-			return sandbox.Result{ExitCode: -1}, err
-		}
-		defer remove()
+	after, err := j.around.before(ctx, r, moved)
+	if err != nil {
+		return sandbox.Result{ExitCode: -1}, err
 	}
+	defer after()
 	result, err := r.stream.Run(ctx, moved)
 	collected := result.Collected
 	result.Collected = nil
@@ -126,96 +149,49 @@ func (r *running) otherUser() bool {
 	return !r.fixedUser && name != "" && name != "root" && name != "0"
 }
 
-// lend has the job's own container write a command's files, and remove them in the
-// end: an image's user could do neither in the job's folders. What is collected may
-// be written by anybody.
-func (j *job) lend(ctx context.Context, c *sandbox.Command) (remove func(), err error) {
-	for i, f := range c.Files {
-		if slices.Contains(c.Collect, f.Path) {
-			c.Files[i].Mode = 0o666
-		}
-	}
-	if err := j.main.stream.WriteFiles(ctx, c.Files); err != nil {
-		return nil, err
-	}
-	names := c.Remove
-	c.Files, c.Remove = nil, nil
-	return func() {
-		// What cannot be removed goes with the workspace.
-		_, _ = j.main.stream.Run(context.WithoutCancel(ctx), &sandbox.Command{Args: []string{helperDir + "/" + helperFile, "--version"}, Remove: names})
-	}, nil
-}
-
-// startAction starts a container that shares the job's network and volumes.
-func (j *job) startAction(ctx context.Context, img image.InspectResponse) (*running, error) {
+// startAction starts a container.
+func (j *actions) startAction(ctx context.Context, img image.InspectResponse) (*running, error) {
 	base, err := j.provider.options.base()
 	if err != nil {
 		return nil, err
 	}
-	base.sharing()
 	j.mu.Lock()
-	if j.actions == nil {
-		j.actions = map[string]*running{}
+	if j.left == nil {
+		j.left = map[string]*running{}
 	}
 	j.made++
 	// No service's container can have this name: theirs goes on with a dash.
 	name := fmt.Sprintf("%s%s.action-%d", reserved, j.spec.ID, j.made)
 	j.mu.Unlock()
-	return j.provider.start(ctx, place{
-		name: name, what: "the action's container", image: img, settings: base, network: "container:" + j.main.id,
-		labels: j.provider.labels(first(j.standby, j.spec.ID), j.spec.Owner), arch: j.arch,
-		from: j.main.id, as: fmt.Sprintf("%d:%d", j.uid, j.gid),
-		prepare: func(ctx context.Context, id string) error { return j.linkWorkspace(ctx, id, base.lacks(handingOut)) },
-	})
-}
-
-// sharing leaves out what a container that joins another one's network cannot
-// have, and what that one has mounted already.
-func (s *settings) sharing() {
-	s.config.Hostname, s.config.Domainname = "", ""
-	s.config.ExposedPorts = nil
-	s.host.PortBindings, s.host.DNS, s.host.DNSSearch, s.host.DNSOptions, s.host.ExtraHosts = nil, nil, nil, nil, nil
-	s.host.Mounts = nil
-	s.aliases = nil
-}
-
-// linkWorkspace makes /github/workspace, which Docker actions are used to. own makes
-// its folder that of the steps' user, who is who makes HOME there.
-func (j *job) linkWorkspace(ctx context.Context, id string, own bool) error {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	github := tar.Header{Name: "github/", Typeflag: tar.TypeDir, Mode: 0o755}
-	if own {
-		github.Uid, github.Gid = j.uid, j.gid
-	}
-	err := errors.Join(
-		w.WriteHeader(&github),
-		w.WriteHeader(&tar.Header{Name: "github/workspace", Typeflag: tar.TypeSymlink, Linkname: j.info.Workspace, Mode: 0o777}),
-		w.Close())
-	if err != nil {
-		return fmt.Errorf("pack %s: %w", githubDir, err)
-	}
-	if err := j.provider.engine.unpack(ctx, id, "/", &archive); err != nil {
-		return j.provider.engine.sentence(ctx, "prepare "+githubDir+" of the action's container", err)
-	}
-	return nil
+	at := j.around.place(base)
+	at.name, at.what, at.image, at.settings, at.arch = name, "the action's container", img, base, j.arch
+	return j.provider.start(ctx, at)
 }
 
 // endAction removes an action's container, while the job goes on; the job's Close
 // waits for it.
-func (j *job) endAction(ctx context.Context, r *running) {
+func (j *actions) endAction(ctx context.Context, r *running) {
 	ctx = context.WithoutCancel(ctx)
 	j.ending.Go(func() {
 		if err := j.provider.discard(ctx, r); err != nil {
 			j.mu.Lock()
 			defer j.mu.Unlock()
-			j.actions[r.id] = r // Close tries again
+			j.left[r.id] = r // Close tries again
 		}
 	})
 }
 
+// resisting waits for the containers that are being removed, and returns those that
+// could not be.
+func (j *actions) resisting() []*running {
+	j.ending.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Collect(maps.Values(j.left))
+}
+
 // PrepareImage pulls or builds.
-func (j *job) PrepareImage(ctx context.Context, s sandbox.ImageSource, log func(string)) (string, error) {
+func (j *actions) PrepareImage(ctx context.Context, s sandbox.ImageSource, log func(string)) (string, error) {
 	img, err := j.actionImage(ctx, s, log)
 	if err != nil {
 		return "", err
@@ -230,7 +206,7 @@ func (j *job) PrepareImage(ctx context.Context, s sandbox.ImageSource, log func(
 	return name, nil
 }
 
-func (j *job) actionImage(ctx context.Context, s sandbox.ImageSource, log func(string)) (image.InspectResponse, error) {
+func (j *actions) actionImage(ctx context.Context, s sandbox.ImageSource, log func(string)) (image.InspectResponse, error) {
 	if s.Build != nil {
 		ctx, end := observe.Start(ctx, observe.ImageBuild, attribute.String("otelrunner.dockerfile", s.Build.Dockerfile))
 		img, err := j.build(ctx, s.Build, log)
@@ -246,7 +222,7 @@ func (j *job) actionImage(ctx context.Context, s sandbox.ImageSource, log func(s
 }
 
 // prepared is the image that was made ready under a name.
-func (j *job) prepared(ctx context.Context, name string) (image.InspectResponse, error) {
+func (j *actions) prepared(ctx context.Context, name string) (image.InspectResponse, error) {
 	j.mu.Lock()
 	img, ok := j.images[name]
 	j.mu.Unlock()
@@ -263,7 +239,7 @@ func sameRegistry(a, b string) bool {
 }
 
 // ownCredentials are those that the job gives for its own image; "" without any.
-func (j *job) ownCredentials() (registry, user, password string) {
+func (j *actions) ownCredentials() (registry, user, password string) {
 	c := j.spec.Container
 	if c == nil || c.Username == "" {
 		return "", "", ""
@@ -277,7 +253,7 @@ func (j *job) ownCredentials() (registry, user, password string) {
 
 // authConfigs are the operator's for all registries, and the job's for its own, for
 // what a Dockerfile is made FROM.
-func (j *job) authConfigs() (map[string]authConfig, error) {
+func (j *actions) authConfigs() (map[string]authConfig, error) {
 	all, err := j.provider.operatorsCredentials()
 	if err != nil {
 		return nil, err

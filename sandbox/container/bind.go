@@ -61,6 +61,16 @@ func (p *Provider) removeBind(ctx context.Context, folder string) error {
 	return nil
 }
 
+// Empty removes what lies in a folder of this machine, whoever it belongs to, by a
+// container: what other containers' users have made there, a runner that is not
+// root cannot remove. The engine is asked once whether it is there.
+func (p *Provider) Empty(ctx context.Context, folder string) error {
+	if err := p.Look(ctx); err != nil {
+		return err
+	}
+	return p.empty(ctx, folder)
+}
+
 // sweepFolders removes the folders of jobs that are not on.
 func (p *Provider) sweepFolders(ctx context.Context, s *sweeping) {
 	if !p.options.BindWorkdir {

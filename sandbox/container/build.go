@@ -27,7 +27,7 @@ const actionRepository = reserved + "action"
 
 // build makes an image from a Dockerfile, unless it has been made before. It stays
 // for later jobs.
-func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (image.InspectResponse, error) {
+func (j *actions) build(ctx context.Context, b *sandbox.Build, log func(string)) (image.InspectResponse, error) {
 	p := j.provider
 	source, err := j.buildContext(ctx, b)
 	if err != nil {
@@ -61,7 +61,7 @@ func (j *job) build(ctx context.Context, b *sandbox.Build, log func(string)) (im
 	return found.InspectResponse, nil
 }
 
-func (j *job) buildNow(ctx context.Context, dockerfile string, source buildContext, tag string, log func(string)) error {
+func (j *actions) buildNow(ctx context.Context, dockerfile string, source buildContext, tag string, log func(string)) error {
 	p := j.provider
 	base, err := p.options.base()
 	if err != nil {
@@ -104,7 +104,7 @@ func (j *job) buildNow(ctx context.Context, dockerfile string, source buildConte
 }
 
 // buildOutput shows what a build writes. Its last lines make the error.
-func (j *job) buildOutput(ctx context.Context, body io.Reader, log func(string)) error {
+func (j *actions) buildOutput(ctx context.Context, body io.Reader, log func(string)) error {
 	decoder := json.NewDecoder(body)
 	for {
 		var m jsonstream.Message

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -27,9 +28,9 @@ type buildContext struct {
 
 // buildContext packs the folder of a build: one of ours, or one in the job's
 // container.
-func (j *job) buildContext(ctx context.Context, b *sandbox.Build) (buildContext, error) {
+func (j *actions) buildContext(ctx context.Context, b *sandbox.Build) (buildContext, error) {
 	if b.Context == nil {
-		return j.contextInside(ctx, b.Dir)
+		return j.around.folder(ctx, b.Dir)
 	}
 	entries, err := staging.Walk(ctx, b.Context)
 	if err != nil {
@@ -44,9 +45,8 @@ func (j *job) buildContext(ctx context.Context, b *sandbox.Build) (buildContext,
 // maxContext bounds what a job can have the runner keep on its disk for a build.
 const maxContext = 2 << 30
 
-// contextInside fetches a folder of the job's container, into a file without a
-// name that lasts.
-func (j *job) contextInside(ctx context.Context, dir string) (_ buildContext, err error) {
+// folder implements surroundings.
+func (j *job) folder(ctx context.Context, dir string) (buildContext, error) {
 	dir = j.inWorkspace(dir)
 	got, err := j.provider.engine.CopyFromContainer(ctx, j.main.id, client.CopyFromContainerOptions{SourcePath: dir})
 	if errdefs.IsNotFound(err) {
@@ -56,6 +56,16 @@ func (j *job) contextInside(ctx context.Context, dir string) (_ buildContext, er
 		return buildContext{}, j.provider.engine.sentence(ctx, "copy "+dir+" from the job's container", err)
 	}
 	defer func() { _ = got.Content.Close() }()
+	c, err := spool(ctx, got.Content)
+	if err != nil {
+		return buildContext{}, fmt.Errorf("copy %s from the job's container: %w", dir, err)
+	}
+	return c, nil
+}
+
+// spool keeps an engine's archive of a folder for a build, in a file without a name
+// that lasts.
+func spool(ctx context.Context, archive io.Reader) (buildContext, error) {
 	file, err := os.CreateTemp("", "otelrunner-context-")
 	if err != nil {
 		return buildContext{}, err
@@ -64,12 +74,12 @@ func (j *job) contextInside(ctx context.Context, dir string) (_ buildContext, er
 		_ = file.Close()
 		_ = os.Remove(file.Name()) // it is in the system's temporary folder
 	}
-	if err := repack(file, got.Content); err != nil {
+	if err := repack(file, archive); err != nil {
 		done()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return buildContext{}, fmt.Errorf("copy %s from the job's container: %w", dir, err)
+		return buildContext{}, err
 	}
 	return buildContext{
 		write: func(w io.Writer) error {
@@ -78,6 +88,58 @@ func (j *job) contextInside(ctx context.Context, dir string) (_ buildContext, er
 		},
 		close: done,
 	}, nil
+}
+
+// spoolFolder is spool for a folder of this machine.
+func spoolFolder(ctx context.Context, root *os.Root) (buildContext, error) {
+	r, w := io.Pipe()
+	packed := make(chan struct{})
+	go func() {
+		defer close(packed)
+		_ = w.CloseWithError(packFolder(ctx, w, root)) // it returns nil
+	}()
+	defer func() {
+		_ = r.Close() // it returns nil
+		<-packed
+	}()
+	return spool(ctx, r)
+}
+
+// packFolder writes a folder as an engine does, whose entries begin with the folder's
+// name. Links are kept as they are; no link is followed out of the folder.
+func packFolder(ctx context.Context, to io.Writer, root *os.Root) error {
+	w := tar.NewWriter(to)
+	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if t := d.Type(); t != 0 && t != fs.ModeDir && t != fs.ModeSymlink {
+			return nil // a pipe, a device: not for an image
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		target := ""
+		if d.Type() == fs.ModeSymlink {
+			if target, err = root.Readlink(name); err != nil {
+				return err
+			}
+		}
+		h, err := tar.FileInfoHeader(info, filepath.ToSlash(target))
+		if err != nil {
+			return err
+		}
+		h.Name = "folder/" + name
+		if err := w.WriteHeader(h); err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		return writeFile(w, root.FS(), name)
+	})
+	return errors.Join(err, w.Close())
 }
 
 // headroom is for an archive's headers.

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 
@@ -28,23 +26,16 @@ const (
 
 // job is one job's sandbox.
 type job struct {
-	provider *Provider
-	spec     sandbox.Spec
-	image    image.InspectResponse
-	arch     string // the engine's, by Go's name
-	main     *running
-	network  string // to be removed with the job; "" when it is not the job's own
-	spare    string // the network, when it was kept ready
-	standby  string // the label of a container that was kept ready, and its things
+	actions
+	image   image.InspectResponse
+	main    *running
+	network string // to be removed with the job; "" when it is not the job's own
+	spare   string // the network, when it was kept ready
+	standby string // the label of a container that was kept ready, and its things
 
 	watch *serviceWatch // nil without services
 
-	mu       sync.Mutex
-	services []*service
-	made     int                              // containers of actions
-	images   map[string]image.InspectResponse // that were made ready for them
-	actions  map[string]*running              // those that could not be removed
-	ending   sync.WaitGroup                   // those that are being removed
+	services []*service // guarded by mu
 
 	info sandbox.Info
 	uid  int // of the steps
@@ -189,13 +180,11 @@ func (j *job) Close(ctx context.Context) (err error) {
 	ctx, end := observe.Start(ctx, observe.ContainerRemove)
 	defer func() { end(err) }()
 	j.watch.end()
-	j.ending.Wait()
-	j.mu.Lock()
-	var places []*running
+	places := j.resisting()
 	if j.main != nil {
 		places = append(places, j.main)
 	}
-	places = append(places, slices.Collect(maps.Values(j.actions))...)
+	j.mu.Lock()
 	services := j.services
 	j.mu.Unlock()
 

@@ -33,7 +33,10 @@ type place struct {
 	bind string
 	// from is a container whose volumes this one shares, instead.
 	from string
-	// as is the user of from's steps, by numbers.
+	// folders are those of this machine that the container sees, instead.
+	folders []mount.Mount
+	// as is the user of the steps whose folders it shares, by numbers; "" where it
+	// shares none.
 	as string
 	// prepare, if any, is called with the container's id before it starts.
 	prepare func(ctx context.Context, id string) error
@@ -105,7 +108,7 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 	err = observe.Typed("container_create", err)
 	created(err)
 	if err != nil {
-		return nil, p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err)
+		return nil, l.unshared(p.engine.sentence(ctx, "create the container of image "+imageName(l.image), err))
 	}
 	r := &running{id: id, name: l.name, what: first(l.what, "the job's container"), image: l.image, network: l.network, bind: l.bind, limits: l.settings.host.Resources, user: l.user()}
 	defer func() {
@@ -123,7 +126,7 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 			return nil, err
 		}
 	}
-	if r.fixedUser = l.fixedUser() != ""; r.fixedUser && l.from == "" {
+	if r.fixedUser = l.fixedUser() != ""; r.fixedUser && l.as == "" {
 		if err := p.openWorkRoot(ctx, r.id); err != nil {
 			return nil, err
 		}
@@ -146,6 +149,16 @@ func (p *Provider) startOnce(ctx context.Context, l place, volume string) (_ *ru
 		Explain: func(ctx context.Context, cause error) error { return p.explain(ctx, r, cause) },
 	})
 	return r, err
+}
+
+// unshared says what to do where the engine does not find the folders of this
+// machine that it is to mount.
+func (l place) unshared(err error) error {
+	text := err.Error()
+	if len(l.folders) == 0 || !strings.Contains(text, "bind source path does not exist") && !strings.Contains(text, "no such file or directory") {
+		return err
+	}
+	return fmt.Errorf("the container engine has no folder %s, which is the job's on this machine: actions that run in containers need an engine on the same machine, and a runner that is in a container itself needs host.workdir_parent mounted from that machine at the same path: %w", l.folders[0].Source, err)
 }
 
 // whyNotAttached asks for the reason of an attach that was refused, of which the
@@ -186,15 +199,18 @@ func (l place) request(helper string, args []string) client.ContainerCreateOptio
 	host.NetworkMode = container.NetworkMode(l.network)
 	host.LogConfig = container.LogConfig{Type: "none"} // the stream is no log
 	host.Mounts = slices.Clone(host.Mounts)
-	if l.from != "" {
+	own := mount.Mount{Type: mount.TypeVolume, Source: helper, Target: helperDir, ReadOnly: true}
+	switch {
+	case l.from != "":
 		host.VolumesFrom = []string{l.from}
-	} else {
+	case len(l.folders) > 0:
+		host.Mounts = append(append(host.Mounts, l.folders...), own)
+	default:
 		work := mount.Mount{Type: mount.TypeVolume, Target: workRoot, VolumeOptions: &mount.VolumeOptions{Labels: l.labels}}
 		if l.bind != "" {
 			work = mount.Mount{Type: mount.TypeBind, Source: l.bind, Target: workRoot}
 		}
-		host.Mounts = append(host.Mounts, work,
-			mount.Mount{Type: mount.TypeVolume, Source: helper, Target: helperDir, ReadOnly: true})
+		host.Mounts = append(host.Mounts, work, own)
 	}
 	return client.ContainerCreateOptions{Name: l.name, Config: &config, HostConfig: &host, NetworkingConfig: l.endpoint()}
 }

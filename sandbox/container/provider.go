@@ -179,7 +179,8 @@ func (p *Provider) plan(spec sandbox.Spec) (*opening, error) {
 	for _, line := range lines {
 		spec.Log("container: " + line)
 	}
-	o.job = &job{provider: p, spec: spec}
+	o.job = &job{actions: actions{provider: p, spec: spec}}
+	o.job.around = o.job
 	if err := o.planServices(); err != nil {
 		return nil, err
 	}

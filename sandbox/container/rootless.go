@@ -21,7 +21,7 @@ var handingOut = []string{"CHOWN", "SETUID", "SETGID"}
 // action then runs as the job's own does: another user could neither be changed to,
 // nor write the job's workspace and command files.
 func (l place) fixedUser() string {
-	if l.from != "" {
+	if l.as != "" {
 		if l.settings.lacks(handingOut) {
 			return l.as
 		}

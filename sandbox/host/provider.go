@@ -55,6 +55,11 @@ type Options struct {
 	// made.
 	NoControlGroup bool
 
+	// Empty, if any, removes what lies in a folder and belongs to other users, as
+	// files do that a container's root has made. It is asked where the removal of
+	// a job's folder is not permitted, also by New, and may do nothing.
+	Empty func(ctx context.Context, folder string) error
+
 	// Log takes what an operator should know and no job's log can show: what
 	// was swept away at the start. nil discards it.
 	Log *slog.Logger
@@ -70,7 +75,8 @@ type Provider struct {
 	base      environment
 	log       *slog.Logger
 	processes *processes
-	leftovers error // of dead runners
+	empty     func(ctx context.Context, folder string) error // nil: nobody does
+	leftovers error                                          // of dead runners
 }
 
 var _ sandbox.Provider = (*Provider)(nil)
@@ -109,6 +115,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		base:      base,
 		log:       o.Log,
 		processes: newProcesses(!o.NoControlGroup),
+		empty:     o.Empty,
 	}
 	p.leftovers = p.sweep(ctx)
 	return p, nil

@@ -24,7 +24,14 @@ func (p *Provider) removeFolder(ctx context.Context, folder string) error {
 	if len(mounts) > 0 {
 		return fmt.Errorf("remove %s: %s is a mount that this user may not undo: unmount it; the next start of the runner removes the rest", folder, mounts[0])
 	}
-	return removeTree(ctx, folder)
+	err := removeTree(ctx, folder)
+	if errors.Is(err, fs.ErrPermission) && p.empty != nil && ctx.Err() == nil {
+		if eerr := p.empty(ctx, folder); eerr != nil {
+			return errors.Join(err, eerr)
+		}
+		err = removeTree(ctx, folder)
+	}
+	return err
 }
 
 // removeTree removes a tree, never following a symbolic link. Folders that a
