@@ -23,6 +23,9 @@ type chaos struct {
 	mark string // in the environment of all host steps
 	wasm string // the folder of the WASM sandbox
 
+	docker bool           // there is a container engine
+	boxes  map[int64]bool // the tasks of chaosBox
+
 	rows map[int64]int // how many each task prints
 	// due has, for each task, how many of its rows the server had or a journal held
 	// when the runner was killed: they must arrive. ended has the results that the
@@ -35,17 +38,21 @@ type chaos struct {
 	held int // rows that journals held and the server did not
 }
 
-// Fifty jobs, on the host and in the WASM sandbox, through a server and a network that
-// fail in every way, while the runner is killed and started again: each row that the
-// server or the journal had arrives, once and in order, each job has a result, and
-// nothing is left on the machine. (TestKilledInAContainerJob is about containers.)
+// Fifty jobs, on the host, in the WASM sandbox and in containers, through a server and a
+// network that fail in every way, while the runner is killed and started again: each row
+// that the server or the journal had arrives, once and in order, each job has a result,
+// and nothing is left on the machine.
 func TestChaos(t *testing.T) {
 	seed := seedOfChaos(t)
 	plan := newChaosPlan(seed)
 	t.Logf("seed %d (%s sets another one): killed at %+v", seed, chaosSeedEnv, plan.Kills)
 	c := newChaos(t, seed)
 	for i, j := range plan.Jobs {
-		c.rows[c.server.AddWorkflow(j.workflow(i), giteatest.TaskOptions{})] = 2 * j.Rows
+		if j.Label == chaosBox && !c.docker {
+			j.Label = chaosHost
+		}
+		id := c.server.AddWorkflow(j.workflow(i), giteatest.TaskOptions{})
+		c.rows[id], c.boxes[id] = 2*j.Rows, j.Label == chaosBox
 	}
 	reports := []string{"UpdateLog", "UpdateTask"}
 	faults := []*giteatest.Injected{
@@ -69,15 +76,18 @@ func TestChaos(t *testing.T) {
 	if code := c.p.wait(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, c.p.stderr.String())
 	}
-	results := map[task.Result]int{}
+	results, boxed := map[task.Result]int{}, map[task.Result]int{}
 	for _, done := range c.server.Tasks() {
 		if !c.isLost(done) {
 			results[done.Result]++
+			if c.boxes[done.ID] {
+				boxed[done.Result]++
+			}
 			c.check(done)
 		}
 	}
-	t.Logf("results %v, %d claims lost with a killed runner, %d faults, %d rows at kills that only journals held", results, chaosJobs-results[task.Success]-results[task.Failure], hits, c.held)
-	if results[task.Success] < chaosJobs/3 || results[task.Failure] < chaosKills/2 || hits < 50 || c.held == 0 {
+	t.Logf("results %v, in containers %v, %d claims lost with a killed runner, %d faults, %d rows at kills that only journals held", results, boxed, chaosJobs-results[task.Success]-results[task.Failure], hits, c.held)
+	if results[task.Success] < chaosJobs/3 || results[task.Failure] < chaosKills/2 || hits < 50 || c.held == 0 || c.docker && len(boxed) == 0 {
 		t.Error("this run proves little")
 	}
 	c.checkLeft()
@@ -88,10 +98,19 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{
 		rig:  wasmRigOf(t, giteatest.Options{Seed: seed, ReleaseLostClaims: true}),
 		mark: fmt.Sprintf("CHAOS_%d_%d", os.Getpid(), seed),
-		rows: map[int64]int{}, due: map[int64]int{}, ended: map[int64]task.Result{}, lost: map[int64]time.Time{},
+		rows: map[int64]int{}, boxes: map[int64]bool{}, due: map[int64]int{}, ended: map[int64]task.Result{}, lost: map[int64]time.Time{},
 	}
 	c.wasm = c.ownSandbox()
-	c.write("c.yaml", "runner: {capacity: 6, labels: [linux:host, safe:wasm], fetch_interval: 100ms, fetch_interval_max: 300ms, log_report_max_latency: 200ms, state_report_interval: 500ms}\njournal: {max_size: 1m}\n")
+	labels := chaosHost + ":host, " + chaosWasm + ":wasm"
+	if why := makeShellImage(t); why != "" {
+		t.Log("no job in a container: " + why)
+	} else {
+		c.docker = true
+		c.withDocker()
+		c.env = append(c.env, "OTELRUNNER_CONTAINER_PULL=never")
+		labels += ", '" + chaosBox + ":docker://" + crashImage + "'"
+	}
+	c.write("c.yaml", "runner: {capacity: 6, labels: ["+labels+"], fetch_interval: 100ms, fetch_interval_max: 300ms, log_report_max_latency: 200ms, state_report_interval: 500ms}\njournal: {max_size: 1m}\n")
 	c.env = append(c.env, "OTELRUNNER_RUNNER_ENVS=MARK="+c.mark)
 	return c
 }
@@ -256,6 +275,11 @@ func (c *chaos) checkLeft() {
 	} {
 		if left, _ := filepath.Glob(pattern); len(left) > 0 {
 			c.t.Errorf("%s are left: %v", what, left)
+		}
+	}
+	if c.docker {
+		if left := c.onEngine(); left != "" {
+			c.t.Errorf("on the container engine there is %s", left)
 		}
 	}
 	if left := processesOf(c.t, c.mark); len(left) > 0 {

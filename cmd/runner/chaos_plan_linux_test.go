@@ -18,6 +18,14 @@ const (
 	chaosKills   = 8
 )
 
+// The labels of the jobs. Where there is no container engine, those of chaosBox run on
+// the host.
+const (
+	chaosHost = "linux"
+	chaosWasm = "safe"
+	chaosBox  = "box"
+)
+
 // chaosPlan is all that a seed decides of TestChaos: what the jobs do, and at which
 // events the runner is killed.
 type chaosPlan struct {
@@ -29,7 +37,7 @@ type chaosPlan struct {
 type chaosJob struct {
 	Rows  int
 	Pause float64 // seconds
-	Wasm  bool    // in the WASM sandbox; else on the host
+	Label string  // chaosHost, chaosWasm or chaosBox
 }
 
 // chaosKill is the event at which the runner is killed: since it was started, the
@@ -39,7 +47,14 @@ type chaosKill struct{ Rows, Tasks int }
 func newChaosPlan(seed uint64) (p chaosPlan) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	for range chaosJobs {
-		p.Jobs = append(p.Jobs, chaosJob{Rows: 1 + random.IntN(400), Pause: 0.1 + random.Float64(), Wasm: random.IntN(5) == 0})
+		j := chaosJob{Rows: 1 + random.IntN(400), Pause: 0.1 + random.Float64(), Label: chaosHost}
+		switch random.IntN(10) {
+		case 0, 1:
+			j.Label = chaosWasm
+		case 2, 3:
+			j.Label = chaosBox
+		}
+		p.Jobs = append(p.Jobs, j)
 	}
 	for i := range chaosKills {
 		k := chaosKill{Rows: 200 + random.IntN(1200)}
@@ -53,19 +68,20 @@ func newChaosPlan(seed uint64) (p chaosPlan) {
 
 // workflow is the text of the job.
 func (j chaosJob) workflow(number int) string {
-	label := "linux"
-	if j.Wasm {
-		label = "safe"
+	defaults := ""
+	if j.Label == chaosBox { // crashImage has no other shell
+		defaults = "run: {shell: sh}"
 	}
 	return fmt.Sprintf(`
 on: push
 jobs:
   build:
     runs-on: %[5]s
+    defaults: {%[6]s}
     steps:
       - run: i=0; while [ $i -lt %[2]d ]; do echo "job %[1]d row $i"; i=$((i+1)); done; sleep %.2[3]f
       - run: i=%[2]d; while [ $i -lt %[4]d ]; do echo "job %[1]d row $i"; i=$((i+1)); done
-`, number, j.Rows, j.Pause, 2*j.Rows, label)
+`, number, j.Rows, j.Pause, 2*j.Rows, j.Label, defaults)
 }
 
 // seedOfChaos is the seed of this run.
@@ -91,17 +107,15 @@ func TestChaosPlan(t *testing.T) {
 	if cmp.Equal(a, b) {
 		t.Error("two seeds have one plan")
 	}
-	wasm, rows, due := 0, 0, 0
+	rows, due, of := 0, 0, map[string]int{}
 	for _, j := range a.Jobs {
 		rows += 2 * j.Rows
-		if j.Wasm {
-			wasm++
-		}
+		of[j.Label]++
 	}
 	for _, k := range a.Kills {
 		due += k.Rows
 	}
-	if wasm < 5 || due > rows/2 {
-		t.Errorf("%d jobs in the WASM sandbox, %d rows, kills after %d", wasm, rows, due)
+	if of[chaosWasm] < 5 || of[chaosBox] < 4 || due > rows/2 {
+		t.Errorf("jobs by label %v, %d rows, kills after %d", of, rows, due)
 	}
 }

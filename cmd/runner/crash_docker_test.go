@@ -3,6 +3,7 @@ package main_test
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,36 +28,47 @@ func docker(t *testing.T, stdin []byte, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// shellImage makes crashImage of this machine's busybox. A machine without an
-// engine, or without busybox, skips, unless CI says that it has both.
+// shellImage makes crashImage of this machine's busybox. A machine without an engine, or
+// without busybox, skips, unless CI says that it has both.
 func shellImage(t *testing.T) {
 	t.Helper()
+	if why := makeShellImage(t); why != "" {
+		t.Skip("SKIP containers: " + why)
+	}
+}
+
+// makeShellImage makes crashImage, or says why there is none.
+func makeShellImage(t *testing.T) (why string) {
+	t.Helper()
+	defer func() {
+		if why != "" && os.Getenv("OTELRUNNER_TEST_DOCKER") != "" {
+			t.Fatal(why)
+		}
+	}()
 	if out, err := docker(t, nil, "version"); err != nil {
-		noContainers(t, "no container engine: ", out, err)
+		return fmt.Sprintf("no container engine: %s%v", out, err)
 	}
 	if _, err := docker(t, nil, "image", "inspect", crashImage); err == nil {
-		return
+		return ""
+	}
+	if _, err := os.Stat(busybox); err != nil {
+		return fmt.Sprintf("there is no busybox to make an image of: %v", err)
 	}
 	if out, err := docker(t, shellLayer(t, nil), "import", "-c", "CMD sleep 1000000", "-", crashImage); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	return ""
 }
 
-// noContainers skips a test of containers, or fails it where CI has them.
-func noContainers(t *testing.T, why ...any) {
-	t.Helper()
-	if os.Getenv("OTELRUNNER_TEST_DOCKER") != "" {
-		t.Fatal(why...)
-	}
-	t.Skip(append([]any{"SKIP containers: "}, why...)...)
-}
+// busybox is what images are made of.
+const busybox = "/bin/busybox"
 
 // shellLayer is a tar of this machine's busybox under its names, and more files.
 func shellLayer(t *testing.T, more map[string]string) []byte {
 	t.Helper()
-	busybox, err := os.ReadFile("/bin/busybox")
+	program, err := os.ReadFile(busybox)
 	if err != nil {
-		noContainers(t, "there is no busybox to make an image of: ", err)
+		t.Fatal(err)
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -68,7 +80,7 @@ func shellLayer(t *testing.T, more map[string]string) []byte {
 			t.Fatal(err)
 		}
 	}
-	add(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(busybox))}, busybox)
+	add(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))}, program)
 	for _, name := range []string{"sh", "sleep", "echo", "touch", "cat", "mkdir", "rm"} {
 		add(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, nil)
 	}
@@ -93,28 +105,32 @@ func (r *rig) withDocker() {
 }
 
 // dockerRig is a registered rig with the label box, whose jobs run in containers of
-// crashImage; left says what the runner has on the engine.
-func dockerRig(t *testing.T) (r *rig, left func() string) {
+// crashImage.
+func dockerRig(t *testing.T) *rig {
 	t.Helper()
 	shellImage(t)
 	// Of a number of its own: tests share the engine, and runners of one uuid would
 	// sweep what the other has there.
-	r = newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
+	r := newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
 	r.register("--labels", "box:docker://"+crashImage)
 	r.withDocker()
 	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never")
-	return r, func() (all string) {
-		for _, args := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
-			out, err := docker(t, nil, append(args, "--filter", "label=otelrunner.runner="+r.server.Runners()[0].UUID)...)
-			if err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			if out != "" {
-				all += args[0] + ": " + strings.ReplaceAll(out, "\n", " ") + "; "
-			}
+	return r
+}
+
+// onEngine is what the rig's runner has on the engine.
+func (r *rig) onEngine() (all string) {
+	r.t.Helper()
+	for _, args := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
+		out, err := docker(r.t, nil, append(args, "--filter", "label=otelrunner.runner="+r.server.Runners()[0].UUID)...)
+		if err != nil {
+			r.t.Fatalf("%v: %s", err, out)
 		}
-		return all
+		if out != "" {
+			all += args[0] + ": " + strings.ReplaceAll(out, "\n", " ") + "; "
+		}
 	}
+	return all
 }
 
 // A runner that is killed in a container job with a service: nothing of it is left
@@ -122,7 +138,7 @@ func dockerRig(t *testing.T) (r *rig, left func() string) {
 func TestKilledInAContainerJob(t *testing.T) {
 	t.Parallel()
 	onLinux(t)
-	r, left := dockerRig(t)
+	r := dockerRig(t)
 	id := r.server.AddWorkflow(`
 on: push
 jobs:
@@ -137,7 +153,7 @@ jobs:
 	if err := r.server.Wait(within(t, time.Minute), func() bool { return strings.Contains(r.server.Log(id), "\nbegun\n") }); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, r.server.Log(id), p.stderr.String())
 	}
-	before := left()
+	before := r.onEngine()
 	if !strings.Contains(before, "ps: ") || !strings.Contains(before, "network: ") {
 		t.Fatalf("the job has %q", before)
 	}
@@ -150,7 +166,7 @@ jobs:
 	}
 	contains(t, "the job's log", r.server.Log(id), "\nbegun\n", "The runner died in the middle of this job", "What the job had left on the runner's machine is removed.")
 	// The new runner keeps a network of its own ready.
-	there := left()
+	there := r.onEngine()
 	if kept := strings.Fields(there); there != "" && (len(kept) != 2 || kept[0] != "network:" || strings.Contains(before, strings.TrimSuffix(kept[1], ";"))) {
 		t.Errorf("%s after the start, there is %s; before it, there was %s", time.Since(began), there, before)
 	}
@@ -158,7 +174,7 @@ jobs:
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
-	if there := left(); there != "" {
+	if there := r.onEngine(); there != "" {
 		t.Errorf("after a runner that ended in order, there is %s", there)
 	}
 	if journals, _ := filepath.Glob(filepath.Join(r.dir, ".runner.journal", "task-*")); len(journals) > 0 {

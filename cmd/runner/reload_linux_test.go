@@ -16,7 +16,7 @@ import (
 func TestReloadOfContainerLimits(t *testing.T) {
 	t.Parallel()
 	onLinux(t)
-	r, left := dockerRig(t)
+	r := dockerRig(t)
 	limits := func(memory string) string {
 		return "container: {memory: " + memory + ", standby: 1}\nrunner: {capacity: 2, fetch_interval: 100ms, fetch_interval_max: 200ms}\n"
 	}
@@ -70,7 +70,7 @@ jobs:
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
-	if there := left(); there != "" {
+	if there := r.onEngine(); there != "" {
 		t.Errorf("there is %s\n%s", there, p.stderr.String())
 	}
 }
