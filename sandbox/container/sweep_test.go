@@ -43,7 +43,7 @@ func die(runner string) {
 	}
 	bind, does := os.Getenv(victim+"_BIND"), os.Getenv(victim+"_DOES")
 	o := container.Options{Runner: runner, Pull: container.PullNever, HelperArgs: []string{"__helper"},
-		Helper: func(string) ([]byte, error) { return helper, nil }, BindWorkdir: bind != "", WorkdirParent: bind}
+		Helper: func(string) ([]byte, error) { return helper, nil }, BindWorkdir: bind != "", WorkdirParent: bind, Flags: os.Getenv(victim + "_FLAGS")}
 	switch does {
 	case "standby":
 		o.Standby = 1
@@ -53,6 +53,10 @@ func die(runner string) {
 	p, err := container.New(o)
 	if err != nil {
 		panic(err)
+	}
+	if strings.HasPrefix(does, "host") {
+		dieHost(p, bind, does == "host-sweep")
+		return
 	}
 	spec := newSpec()
 	spec.Log = func(line string) { fmt.Println("log", line) }
