@@ -333,3 +333,55 @@ jobs:
 		t.Errorf("the spans (-want +got):\n%s", d)
 	}
 }
+
+// TestTraceTreeHostDocker: the same of a host job with an action that is built, and
+// runs in a container.
+func TestTraceTreeHostDocker(t *testing.T) {
+	makeSuiteImage(t)
+	c := &jobtest.Case{
+		Name:  "tree",
+		Files: map[string]string{"act/Dockerfile": "FROM " + suiteImage + "\nENTRYPOINT [\"sh\", \"-c\"]\n"},
+		Workflow: fmt.Sprintf(`
+on: push
+jobs:
+  t:
+    runs-on: host
+    steps:
+      - {name: first, run: 'true'}
+      - {name: built, uses: ./act, with: {args: '"echo parent=$TRACEPARENT state=${TRACESTATE-none} baggage=$BAGGAGE"'}}
+      - {name: fails, uses: "docker://%s", with: {entrypoint: sh, args: '-c "exit 7"'}, continue-on-error: true}
+`, suiteImage),
+		Want: jobtest.Want{Result: "success", Steps: []string{"success", "success", "success"}, Log: []string{told}},
+	}
+	spans := traceOf(t, c, func(o *ExecOptions) {
+		o.Config.Container.DockerHost, o.Config.Container.DockerTimeout, o.Config.Container.Pull = "", 10*time.Second, "never"
+	})
+	checkSpans(t, spans)
+	want := []string{
+		"server RUN case.yml success",
+		"  server RUN octo/demo/case.yml / t success host",
+		"    set up job",
+		"      open sandbox host",
+		"        make host workspace",
+		"      prepare actions",
+		"    first success",
+		"    built success",
+		"      reach container engine",
+		"      create network",
+		"      build image",
+		"      create container IMAGE",
+		"      start container IMAGE",
+		"    fails failure process_exit 7 !exit code 7",
+		"      create container " + suiteImage,
+		"      start container " + suiteImage,
+		"    clean up",
+		"      remove containers",
+	}
+	got := treeOf(spans)
+	for i := range got { // it is named by what it is built from
+		got[i] = regexp.MustCompile(`otelrunner-action:\w+`).ReplaceAllString(got[i], "IMAGE")
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("the spans (-want +got):\n%s", d)
+	}
+}
