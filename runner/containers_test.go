@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"otelrunner/runner/config"
+	"otelrunner/runner/job/jobtest"
 	"otelrunner/runner/label"
 	"otelrunner/sandbox"
 	"otelrunner/sandbox/host"
@@ -161,4 +162,21 @@ func TestContainersOfHostJobs(t *testing.T) {
 			t.Errorf("used %d times, asked %d times; %v", used, asked.Load(), err)
 		}
 	})
+}
+
+// TestDockerActionsForbidden: host.docker_actions keeps the runner from asking an
+// engine for a host job.
+func TestDockerActionsForbidden(t *testing.T) {
+	c := &jobtest.Case{
+		Name:     "forbidden",
+		Workflow: "on: push\njobs: {t: {runs-on: host, steps: [{uses: 'docker://alpine:3'}, {if: failure(), run: echo after}]}}\n",
+		Want: jobtest.Want{Result: "failure", Steps: []string{"failure", "success"}, Log: []string{
+			"~^##\\[error\\]The action docker://alpine:3 runs in a container, and this runner's operator does not let steps of host jobs start any \\(host.docker_actions is false\\)", "after",
+		}},
+	}
+	cfg := suiteConfig(t, t.TempDir())
+	cfg.Host.DockerActions = false
+	r := newRecorders(c)
+	result, err := Exec(t.Context(), execOptions(t, c, cfg, r, nil))
+	checkWorkflow(t, c, result, err, r.outcomes(t))
 }

@@ -108,11 +108,17 @@ func (r *rig) withDocker() {
 // crashImage.
 func dockerRig(t *testing.T) *rig {
 	t.Helper()
+	return labelledRig(t, "box:docker://"+crashImage)
+}
+
+// labelledRig is a registered rig with a label, that may use the engine.
+func labelledRig(t *testing.T, label string) *rig {
+	t.Helper()
 	shellImage(t)
 	// Of a number of its own: tests share the engine, and runners of one uuid would
 	// sweep what the other has there.
 	r := newRig(t).withServer(giteatest.Options{Seed: uint64(time.Now().UnixNano())})
-	r.register("--labels", "box:docker://"+crashImage)
+	r.register("--labels", label)
 	r.withDocker()
 	r.env = append(r.env, "OTELRUNNER_CONTAINER_PULL=never")
 	return r
@@ -179,5 +185,43 @@ jobs:
 	}
 	if journals, _ := filepath.Glob(filepath.Join(r.dir, ".runner.journal", "task-*")); len(journals) > 0 {
 		t.Errorf("journals %v are left", journals)
+	}
+}
+
+// A runner of host labels that is killed while a Docker action of a host job runs: the
+// next start, which has no need of an engine itself, leaves nothing of it there.
+func TestKilledInADockerActionOfAHostJob(t *testing.T) {
+	t.Parallel()
+	onLinux(t)
+	r := labelledRig(t, "linux:host")
+	id := r.server.AddWorkflow(`
+on: push
+jobs:
+  build:
+    runs-on: linux
+    steps:
+      - uses: docker://`+crashImage+`
+        with: {entrypoint: sh, args: '-c "mkdir made; echo begun; sleep 1000"'}
+`, giteatest.TaskOptions{})
+	p := r.start("serve")
+	if err := r.server.Wait(within(t, time.Minute), func() bool { return strings.Contains(r.server.Log(id), "\nbegun\n") }); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, r.server.Log(id), p.stderr.String())
+	}
+	if before := r.onEngine(); !strings.Contains(before, "ps: ") || !strings.Contains(before, "network: ") {
+		t.Fatalf("the job has %q", before)
+	}
+	p.kill()
+	p = r.start("serve")
+	done, err := r.server.WaitResult(within(t, time.Minute), id)
+	if err != nil || done.Result != task.Failure {
+		t.Fatalf("%s, %v\n%s", done.Result, err, p.stderr.String())
+	}
+	contains(t, "the job's log", r.server.Log(id), "\nbegun\n", "The runner died in the middle of this job", "What the job had left on the runner's machine is removed.")
+	if there := r.onEngine(); there != "" {
+		t.Errorf("after the next start, there is %s", there)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
 }
