@@ -183,3 +183,33 @@ func TestBatchesOfMany(t *testing.T) {
 		t.Errorf("arrived: %v, want %v", next, want)
 	}
 }
+
+// TestBatchesForget: what was sent after a long wait leaves no memory behind but that
+// of a batch.
+func TestBatchesForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &exportedLogs{hangs: true}
+		b := newBatches(e, func(string) string { return "" }, logQueue)
+		logger := sdklog.NewLoggerProvider(sdklog.WithProcessor(b)).Logger("")
+		held := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := held()
+		for range logQueue {
+			logger.Emit(t.Context(), log.Record{})
+		}
+		most := held() - before
+		if err := b.ForceFlush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := held() - before; most < 4<<20 || left > 1<<20 {
+			t.Errorf("the queue held %d bytes when it was full, and %d when it was empty again", most, left)
+		}
+		if err := b.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"otelrunner/runner/job"
 	"otelrunner/runner/report"
@@ -120,11 +121,11 @@ func (s *screen) line(row string) {
 func (s *screen) summary(totals []jobTotal) {
 	width := 0
 	for _, t := range totals {
-		width = max(width, len([]rune(oneLine(t.name))))
+		width = max(width, columns(oneLine(t.name)))
 	}
 	for _, t := range totals {
 		name := oneLine(t.name)
-		pad := strings.Repeat(" ", width-len([]rune(name)))
+		pad := strings.Repeat(" ", width-columns(name))
 		remark := t.why
 		if remark == "" {
 			remark = short(t.took)
@@ -133,8 +134,16 @@ func (s *screen) summary(totals []jobTotal) {
 	}
 }
 
-// oneLine is the name of a job in one line: a value in it may have more.
-func oneLine(name string) string { return strings.ReplaceAll(name, "\n", " ") }
+// oneLine is the name of a job in one line: a value in it may have more, and what
+// moves the cursor.
+func oneLine(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, name)
+}
 
 // short is a duration for people.
 func short(d time.Duration) string {

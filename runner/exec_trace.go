@@ -58,19 +58,29 @@ func newExecTrace(ctx context.Context, o *ExecOptions) (*execTrace, error) {
 func (x *execTrace) end(o *ExecOptions, s *screen, result task.Result) error {
 	observe.Ended(trace.ContextWithSpan(context.Background(), x.root), semconv.CICDPipelineResultKey, endOf(result))
 	x.root.End()
-	err := x.providers.Shutdown(context.WithoutCancel(x.ctx))
-	if err != nil {
-		slog.New(o.Log).Warn("the last telemetry could not be sent", "error", err)
+	err := x.show(o, s) // first: a collector that is away is waited for
+	if e := x.providers.Shutdown(context.WithoutCancel(x.ctx)); e != nil {
+		slog.New(o.Log).Warn("the last telemetry could not be sent", "error", e)
 	}
+	return err
+}
+
+// show shows and writes what was kept.
+func (x *execTrace) show(o *ExecOptions, s *screen) error {
 	if x.keeper == nil {
 		return nil
 	}
 	spans, lost := x.keeper.Spans()
-	if o.Trace {
+	switch {
+	case len(spans) == 0 && !x.providers.Tracing():
+		s.printf("\nNo spans: OTEL_SDK_DISABLED turns telemetry off.\n")
+	case len(spans) == 0:
+		s.printf("\nNo spans: OTEL_TRACES_SAMPLER leaves this run out.\n")
+	case o.Trace:
 		s.waterfall(spans)
-		if lost > 0 {
-			s.printf("%d more spans were not kept\n", lost)
-		}
+	}
+	if lost > 0 {
+		s.printf("%d more spans were not kept.\n", lost)
 	}
 	if o.TraceOut == "" {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,51 @@ jobs:
 	}
 }
 
+// written are the texts that were written by whoever.
+type written chan string
+
+func (w written) Write(text []byte) (int, error) { w <- string(text); return len(text), nil }
+
+// TestTraceWithoutACollector: what took so long is told before a collector that is
+// away is waited for, and that there is nothing to tell is told as well.
+func TestTraceWithoutACollector(t *testing.T) {
+	for _, c := range []struct{ name, variable, value, want string }{
+		{"away", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", "^RUN w.yml .*success$.*telemetry could not be exported"},
+		{"off", "OTEL_SDK_DISABLED", "true", "^No spans: OTEL_SDK_DISABLED turns telemetry off.$"},
+		{"not sampled", "OTEL_TRACES_SAMPLER", "always_off", "^No spans: OTEL_TRACES_SAMPLER leaves this run out.$"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, v := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER"} {
+				t.Setenv(v, "")
+			}
+			t.Setenv(c.variable, c.value)
+			dir := t.TempDir()
+			file := filepath.Join(dir, "w.yml")
+			writeFile(t, file, "on: push\njobs: {a: {runs-on: h, steps: [{run: 'true'}]}}\n", 0o644)
+			labels, err := label.ParseList([]string{"h:host"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := make(written, 1000)
+			result, err := Exec(t.Context(), ExecOptions{
+				Config: suiteConfig(t, t.TempDir()), Environ: os.Environ(), Log: slog.NewTextHandler(out, nil),
+				File: file, Dir: dir, Exact: true, Labels: labels, Out: out, Trace: true,
+			})
+			if err != nil || result != task.Success {
+				t.Fatalf("%v, %v", result, err)
+			}
+			close(out)
+			var all strings.Builder
+			for text := range out {
+				all.WriteString(text)
+			}
+			if !regexp.MustCompile("(?ms)" + c.want).MatchString(all.String()) {
+				t.Errorf("want %s in\n%s", c.want, all.String())
+			}
+		})
+	}
+}
+
 func TestBar(t *testing.T) {
 	for _, c := range []struct {
 		offset, took, whole time.Duration
@@ -140,5 +186,28 @@ func TestWaterfallFits(t *testing.T) {
 		if !strings.Contains(shown, "1) ") || !strings.Contains(shown, "2) ") || !strings.Contains(shown, "\n  a job") || strings.Count(shown, "  a long story")+strings.Count(shown, "failure: a long story") != 2 {
 			t.Errorf("at %d columns the jobs cannot be told from each other, or not their ends:\n%s", width, shown)
 		}
+	}
+}
+
+// TestFit: texts are as wide as they are shown, not as many characters.
+func TestFit(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"abc", 5, "abc  "},
+		{"abcdefghij", 7, "abcd…ij"},
+		{"编译", 6, "编译  "},
+		{"编译编译编译", 7, "编译…译"},
+		{"编译编译编译", 8, "编译…译 "},
+		{"e\u0301🚀", 4, "e\u0301🚀 "},
+	} {
+		if got := fit(c.text, c.width); got != c.want || columns(got) != c.width {
+			t.Errorf("%q in %d columns is %q, want %q", c.text, c.width, got, c.want)
+		}
+	}
+	if got := oneLine("a\nb\x1b[2J\tc\r"); got != "a b [2J c " {
+		t.Errorf("a name that moves the cursor is %q", got)
 	}
 }

@@ -4,23 +4,25 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	eastasian "golang.org/x/text/width"
 )
 
-// waterfallLayout are the widths of a waterfall's columns, in characters.
+// waterfallLayout are the widths of a waterfall's columns, in the terminal's columns.
 type waterfallLayout struct{ name, bar, remark int }
 
 // layoutOf makes a waterfall's lines fit into a terminal of that width; 0 is none,
 // and lines are as long as they like. Below some 60 columns they do not fit.
-func layoutOf(width int) waterfallLayout {
+func layoutOf(terminal int) waterfallLayout {
 	l := waterfallLayout{name: 44, bar: 32, remark: 60}
-	const remark, name = 18, 20                                     // the least that says something: "failure: exit code"
-	rest := func() int { return width - l.bar - waterfallTime - 6 } // what is between the columns, and the bar's ends
-	if width <= 0 || rest() >= l.name+l.remark {
+	const remark, name = 18, 20                                        // the least that says something: "failure: exit code"
+	rest := func() int { return terminal - l.bar - waterfallTime - 6 } // what is between the columns, and the bar's ends
+	if terminal <= 0 || rest() >= l.name+l.remark {
 		return l
 	}
 	if rest() < l.name+remark {
@@ -108,15 +110,39 @@ func waterfallTitle(sp sdktrace.ReadOnlySpan) string {
 	return sp.Name()
 }
 
-// fit makes a text that wide. What is too long loses its middle: the jobs of a
-// matrix differ at their ends.
+// fit makes a text that many columns wide. What is too long loses its middle: the
+// jobs of a matrix differ at their ends.
 func fit(text string, width int) string {
-	r := []rune(text)
-	if len(r) <= width {
-		return text + strings.Repeat(" ", width-len(r))
+	if w := columns(text); w <= width {
+		return text + strings.Repeat(" ", width-w)
 	}
-	end := (width - 1) / 3
-	return string(r[:width-1-end]) + "…" + string(r[len(r)-end:])
+	r := []rune(text)
+	room := (width - 1) / 3
+	end := len(r)
+	for end > 0 && columns(string(r[end-1:])) <= room {
+		end--
+	}
+	tail := string(r[end:])
+	begin := 0
+	for begin < end && columns(string(r[:begin+1]))+1+columns(tail) <= width {
+		begin++
+	}
+	text = string(r[:begin]) + "…" + tail
+	return text + strings.Repeat(" ", width-columns(text))
+}
+
+// columns is how wide a terminal shows a text without control characters: those of
+// East Asian scripts and emoji take two columns, marks on other characters none.
+func columns(text string) (n int) {
+	for _, r := range text {
+		switch kind := eastasian.LookupRune(r).Kind(); {
+		case kind == eastasian.EastAsianWide || kind == eastasian.EastAsianFullwidth:
+			n += 2
+		case !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+			n++
+		}
+	}
+	return n
 }
 
 // bar is the place of something in the time of the whole.

@@ -243,6 +243,21 @@ func TestTraceTreeModule(t *testing.T) {
 	}
 }
 
+// TestTraceTreeRefusedModule: the loading of a module that is none has failed.
+func TestTraceTreeRefusedModule(t *testing.T) {
+	c := &jobtest.Case{
+		Name:     "tree",
+		Files:    map[string]string{"tool.wasm": "\x00asm\x01\x00\x00\x00\x63\x01\x00"},
+		Workflow: "on: push\njobs: {t: {runs-on: host, steps: [{name: module, uses: wasm://./tool.wasm}]}}\n",
+		Want:     jobtest.Want{Result: "failure", Steps: []string{"failure"}},
+	}
+	spans := traceOf(t, c, func(o *ExecOptions) { o.seams.wasm = wasmOfTests(t) })
+	tree := strings.Join(treeOf(spans), "\n")
+	if !strings.Contains(tree, "\n        load WASM module module_refused !") {
+		t.Errorf("the spans:\n%s", tree)
+	}
+}
+
 // TestTraceTreeWasm: the same of a job in the WASM sandbox.
 func TestTraceTreeWasm(t *testing.T) {
 	c := &jobtest.Case{

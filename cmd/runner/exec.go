@@ -80,6 +80,7 @@ func (p *program) exec(c *cli.Context) error {
 	for _, w := range cfg.Warnings {
 		logWarning(o.Log, w)
 	}
+	sendSDKErrors(o.Log)
 	stops, end := p.stops()
 	defer end()
 	o.Stops = stops

@@ -307,6 +307,8 @@ func TestProblems(t *testing.T) {
 		{"label twice", "runner:\n  labels: [a:host, a:wasm]", "already taken"},
 		{"list for mapping", "runner:\n  envs: [A=1]", "expected a mapping of names to texts, found a list"},
 		{"bad name", "runner:\n  envs: {'A=B': c}", `"A=B" cannot be the name of an environment variable (line 2)`},
+		{"name of a label", "metrics:\n  labels: {a-b: c}", `c.yaml:2: metrics.labels: "a-b" cannot be the name of a label`},
+		{"label of ours", "metrics:\n  labels: {status: c}", `"status" is a label of the runner's own families: choose another name (line 2)`},
 		{"nested env", "runner:\n  envs:\n    A: {b: c}", "expected a text for A, found a mapping (line 3)"},
 		{"scalar for section", "runner: 3", "c.yaml:1: runner: expected a mapping, found the number 3"},
 		{"twice", "runner:\n  capacity: 1\n  capacity: 2", "c.yaml:3: runner.capacity: is set twice, first in line 2"},

@@ -35,6 +35,7 @@ type key struct {
 	oneOf    []string
 	check    func(string) error // of a text, and of each entry of a list
 	checkAll func([]string) error
+	name     func(string) error // checks the names of a mapping; nil: they are those of environment variables
 
 	doc     string
 	example string // of a value, where the default is empty
@@ -227,7 +228,7 @@ func schema() []key {
 		{path: "metrics.readiness_grace", field: func(c *Config) any { return &c.Metrics.ReadinessGrace }, def: "30s", min: 0, max: hour,
 			doc: "How long the server may be out of reach, beyond the wait between two fetches, before /readyz says 503."},
 
-		{path: "metrics.labels", field: func(c *Config) any { return &c.Metrics.Labels }, def: "",
+		{path: "metrics.labels", field: func(c *Config) any { return &c.Metrics.Labels }, def: "", name: otel.ValidateLabel,
 			doc: "Labels that every family on /metrics gets. By OTLP, OTEL_RESOURCE_ATTRIBUTES says the same.", example: "{site: berlin}"},
 		{path: "metrics.queue_threshold", field: func(c *Config) any { return &c.Metrics.QueueThreshold }, def: "1m", min: 0, max: 24 * hour,
 			doc: "A job without needs that waited longer for a runner is counted in job_queue_over_threshold. 0: none is."},

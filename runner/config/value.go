@@ -22,7 +22,7 @@ func (k *key) set(c *Config, node *yaml.Node) error {
 		*field = list
 		return nil
 	case *map[string]string:
-		dict, err := dictionary(node)
+		dict, err := k.dictionary(node)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (k *key) setText(c *Config, text string) error {
 			*list = splitComma(text)
 			return k.checkList(*list)
 		}
-		return setPairs(field.(*map[string]string), splitComma(text))
+		return k.setPairs(field.(*map[string]string), splitComma(text))
 	}
 	return k.setScalar(c, text)
 }
@@ -220,7 +220,7 @@ func (k *key) list(node *yaml.Node) ([]string, error) {
 	return list, k.checkList(list)
 }
 
-func dictionary(node *yaml.Node) (map[string]string, error) {
+func (k *key) dictionary(node *yaml.Node) (map[string]string, error) {
 	if node.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("expected a mapping of names to texts, found %s", nodeKind(node))
 	}
@@ -233,7 +233,7 @@ func dictionary(node *yaml.Node) (map[string]string, error) {
 		if isNull(value) {
 			text = ""
 		}
-		if err := variableName(name.Value); err != nil {
+		if err := k.checkName(name.Value); err != nil {
 			return nil, fmt.Errorf("%w (line %d)", err, name.Line)
 		}
 		if _, twice := out[name.Value]; twice {
@@ -244,20 +244,27 @@ func dictionary(node *yaml.Node) (map[string]string, error) {
 	return out, nil
 }
 
-func setPairs(out *map[string]string, list []string) error {
+func (k *key) setPairs(out *map[string]string, list []string) error {
 	dict := make(map[string]string, len(list))
 	for _, pair := range list {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("expected NAME=value, found no = in an entry that begins with %.8q", pair)
 		}
-		if err := variableName(name); err != nil {
+		if err := k.checkName(name); err != nil {
 			return err
 		}
 		dict[name] = value
 	}
 	*out = dict
 	return nil
+}
+
+func (k *key) checkName(s string) error {
+	if k.name != nil {
+		return k.name(s)
+	}
+	return variableName(s)
 }
 
 func variableName(s string) error {

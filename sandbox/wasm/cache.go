@@ -79,7 +79,25 @@ func sumOf(data []byte) string {
 // which is nil for modules of jobs, is called where it was not; where it is given, the
 // entry is kept whatever else is added. The verdict's Error is a sentence; err is the
 // runner's own trouble.
-func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, compiling func()) (_ wire.Verdict, err error) {
+func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, compiling func()) (wire.Verdict, error) {
+	return c.load(ctx, func() ([]byte, error) { return data, nil }, l, by, compiling)
+}
+
+// load is ensure for a module that has to be read or unpacked first, which takes
+// longer than all else where it was compiled before.
+func (c *cache) load(ctx context.Context, read func() ([]byte, error), l Limits, by asker, compiling func()) (v wire.Verdict, err error) {
+	ctx, loaded := observe.Start(ctx, observe.WASMLoad)
+	defer func() {
+		if v.Error != "" {
+			loaded(&refusedError{v.Error})
+			return
+		}
+		loaded(err)
+	}()
+	data, err := read()
+	if err != nil {
+		return wire.Verdict{}, err
+	}
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
 		err = info.Runnable(worker.Functions())
@@ -88,6 +106,7 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, com
 		return wire.Verdict{Error: worker.Plain(err.Error())}, nil
 	}
 	sum := sumOf(data)
+	observe.Attributes(ctx, attribute.String("otelrunner.module.sha256", sum))
 	prepared := info.Clamp(info.Join(data), l.TableElements)
 	if l.Fuel > 0 {
 		if prepared, err = metered(prepared); err != nil {
@@ -98,8 +117,6 @@ func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, com
 	if compiling != nil {
 		c.keep(hash)
 	}
-	ctx, loaded := observe.Start(ctx, observe.WASMLoad, attribute.String("otelrunner.module.sha256", sum))
-	defer func() { loaded(err) }()
 	long := func() {
 		if c.waits(hash) {
 			by.log(Waiting + ": the runner compiles only so many at a time (sandbox.compiles), and other jobs are before this one")
@@ -173,6 +190,9 @@ func metered(data []byte) ([]byte, error) {
 type refusedError struct{ text string }
 
 func (e *refusedError) Error() string { return e.text }
+
+// ErrorType is that of the spans that it ends: see observe.ErrorType.
+func (*refusedError) ErrorType() string { return "module_refused" }
 
 // has reports whether a module's file, of an earlier verdict, is there with a
 // compiled form that is as it was written.

@@ -38,12 +38,15 @@ func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(stri
 	if known.File != "" && c.has(known.File) {
 		return known, nil
 	}
-	module, err := s.load()
-	if err != nil {
-		return wire.Verdict{}, fmt.Errorf("load the shell of the WASM sandbox: %w", err)
+	read := func() ([]byte, error) {
+		module, err := s.load()
+		if err != nil {
+			err = fmt.Errorf("load the shell of the WASM sandbox: %w", err)
+		}
+		return module, err
 	}
 	l.ModuleSize = 0
-	v, err := c.ensure(ctx, module, l, asker{log: telling}, func() {
+	v, err := c.load(ctx, read, l, asker{log: telling}, func() {
 		telling(Compiling + "; this takes seconds, once for each version of the runner")
 	})
 	if err != nil {
