@@ -111,8 +111,9 @@ func (r Run) Links() []trace.Link {
 //
 // Who calls it: no runner sees the whole run, so that one job is chosen for it by
 // what every runner can know. It is the run's first job (the smallest id in the
-// list of the run's jobs) where the job's token may read that list, else a job
-// that needs no other. Its runner emits the root when that job ends; jobs that
+// list of the run's jobs) where the job's token may read that list; else the job that
+// was given to a runner first (the smallest id in the list of the repository's tasks),
+// at the first attempt; else a job that needs no other. Its runner emits the root when that job ends; jobs that
 // end later hang under it all the same, by its id.
 func (r Run) EmitRoot(tracer trace.Tracer, name string, began, ended time.Time, attrs []attribute.KeyValue, end func(trace.Span)) {
 	ctx := context.WithValue(context.Background(), idsKey{}, r)

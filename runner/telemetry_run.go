@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ type runFacts struct {
 	began   time.Time // the first job of the attempt was created
 	jobs    int       // of the attempt
 	first   bool      // this is the first of them
+
+	tasks bool // instead of all that, it is known whether this task is the run's first
+	begun bool // it is
 }
 
 // learn asks the server about the run, beside the job.
@@ -47,11 +51,25 @@ func (j *jobTelemetry) learn() {
 		jobs, err := gitea.RunJobs(ctx, j.http, j.instance+"/api/v1", t.String("repository"), t.String("run_id"), t.String("token"))
 		if err != nil {
 			observe.Attributes(j.ctx, attribute.Bool("otelrunner.run.readable", false))
+		} else if j.facts = factsOf(jobs, id, max(j.run.Attempt, 1)); j.facts.known {
+			j.tellFacts()
 			return
 		}
-		j.facts = factsOf(jobs, id, max(j.run.Attempt, 1))
-		j.tellFacts()
+		j.facts = j.learnTasks(ctx)
 	}()
+}
+
+// learnTasks asks for less, where the run's jobs cannot be read: whether another job of
+// the run was given to a runner before. What needs others is never the first, and of
+// later attempts the server's list does not tell.
+func (j *jobTelemetry) learnTasks(ctx context.Context) runFacts {
+	t := j.task
+	number, err := strconv.ParseInt(t.String("run_number"), 10, 64)
+	if err != nil || len(t.Needs) > 0 || j.run.Attempt > 1 {
+		return runFacts{}
+	}
+	begun, err := gitea.FirstTask(ctx, j.http, j.instance+"/api/v1", t.String("repository"), t.String("token"), number, t.ID)
+	return runFacts{tasks: err == nil, begun: begun}
 }
 
 // factsOf looks at the jobs of one attempt at a run.
@@ -97,8 +115,11 @@ func (j *jobTelemetry) tellFacts() {
 // emitsRoot reports whether the run's root span is this runner's to emit; see
 // otel.Run.EmitRoot for the rule.
 func (j *jobTelemetry) emitsRoot() bool {
-	if j.facts.known {
+	switch {
+	case j.facts.known:
 		return j.facts.first
+	case j.facts.tasks:
+		return j.facts.begun
 	}
 	return len(j.task.Needs) == 0 && j.roots.first(j.run.TraceID())
 }

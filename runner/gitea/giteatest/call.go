@@ -50,6 +50,8 @@ func methodOf(r *http.Request) string {
 		return path[i+1:]
 	case strings.HasSuffix(path, "/summary"):
 		return "Summary"
+	case strings.HasSuffix(path, "/actions/tasks"):
+		return "Tasks"
 	case strings.Contains(path, "/api/v1/"):
 		return "RunJobs"
 	}

@@ -73,6 +73,8 @@ type Options struct {
 	RowAge func(time.Duration)
 	// RunsAPI serves the list of a run's jobs, as servers from 1.25 on do.
 	RunsAPI bool
+	// TasksAPI serves the list of a repository's tasks, as servers from 1.22 on do.
+	TasksAPI bool
 	// Path is a path below which the server lives, like "/git"; "" = none.
 	Path string
 }
@@ -233,6 +235,9 @@ func (s *Server) newHandler() http.Handler {
 	mux.HandleFunc("PUT "+s.opt.Path+"/api/actions_pipeline/_apis/pipelines/workflows/{run}/jobs/{job}/steps/{step}/summary", s.putSummary)
 	if s.opt.RunsAPI {
 		mux.HandleFunc("GET "+s.opt.Path+"/api/v1/repos/{owner}/{repo}/actions/runs/{run}/jobs", s.runJobs)
+	}
+	if s.opt.TasksAPI {
+		mux.HandleFunc("GET "+s.opt.Path+"/api/v1/repos/{owner}/{repo}/actions/tasks", s.listTasks)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writePage(w, http.StatusNotFound, "Page Not Found - Gitea")
