@@ -12,6 +12,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"otelrunner/otel"
+	"otelrunner/runner/gitea"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/job"
 	"otelrunner/runner/task"
@@ -90,5 +91,29 @@ func giveAway(t *testing.T, s *giteatest.Server, tasks int) {
 	for range tasks {
 		s.AddWorkflow(anyJob, giteatest.TaskOptions{})
 		w.takes(t)
+	}
+}
+
+// TestFactsOfManyJobs: of a run's jobs the server's first page tells; a job that is not
+// on it is not the first if one there comes before it.
+func TestFactsOfManyJobs(t *testing.T) {
+	created := time.Unix(1_700_000_000, 0)
+	var page []gitea.RunJob
+	for id := range int64(50) {
+		page = append(page, gitea.RunJob{ID: 100 + id, Attempt: 1, URL: "u", Created: created})
+	}
+	for name, c := range map[string]struct {
+		id, attempt int64
+		want        runFacts
+	}{
+		"the first":                     {100, 1, runFacts{known: true, first: true, jobs: 50, url: "u", created: created, began: created}},
+		"the last of the page":          {149, 1, runFacts{known: true, jobs: 50, url: "u", created: created, began: created}},
+		"one of a later page":           {150, 1, runFacts{known: true}},
+		"one before all of them":        {99, 1, runFacts{}},
+		"of an attempt that has no job": {150, 2, runFacts{}},
+	} {
+		if got := factsOf(page, c.id, c.attempt); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

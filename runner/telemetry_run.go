@@ -90,7 +90,9 @@ func factsOf(jobs []gitea.RunJob, id, attempt int64) (f runFacts) {
 		}
 	}
 	if f.url == "" && f.created.IsZero() {
-		return runFacts{} // a list that this job is not in says nothing of it
+		// A list that this job is not in, like the first page of many, may still have one
+		// that comes before it.
+		return runFacts{known: smallest < id}
 	}
 	f.first = smallest == id
 	return f
