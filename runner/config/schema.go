@@ -186,7 +186,7 @@ func schema() []key {
 		{path: "sandbox.compiles", field: func(c *Config) any { return &c.Sandbox.Compiles }, def: "0", unit: "modules", min: 0, max: 1000,
 			doc: "How many modules may be compiled at a time, for all jobs of this runner together: one may take a processor and 3g of memory. Jobs that wait take turns. 0: as many as the machine has processors, and one for each 4g of memory (of the machine, or of the runner's control group)."},
 		{path: "sandbox.compiled_size", field: func(c *Config) any { return &c.Sandbox.CompiledSize }, def: "2g", min: 256 << 20, max: 1 << 50,
-			doc: "How much the compiled modules may take on the disk, those of all jobs and runners that share the folder together: what was not used for longest goes first. Compiled code has about four times a module's size."},
+			doc: "How much the compiled modules may take on the disk, those of all jobs and runners that share the folder together. What nobody has used for an hour goes first, then the oldest of the job that has most: what one job adds does not take the others' part. Compiled code has about four times a module's size."},
 		{path: "sandbox.network_allow", field: func(c *Config) any { return &c.Sandbox.NetworkAllow }, def: "", check: netgate.Check,
 			doc: "The servers that programs may ask over HTTPS, by the sandbox's own functions: a host, *.HOST for all below one, with :PORT, or http://HOST for requests that are not encrypted. Addresses of this machine and of private networks are refused, whatever name leads to them. Empty: no network.", example: `["api.example.com", "*.cdn.example.com"]`},
 		{path: "sandbox.private_hosts", field: func(c *Config) any { return &c.Sandbox.PrivateHosts }, def: "", check: netgate.Check,

@@ -29,8 +29,8 @@ import (
 // and this engine. For each module, by the SHA-256 of what is compiled:
 //
 //	HASH.wasm        the module as it is compiled: checked, its tables bounded
-//	HASH.json        the name and SHA-256 of its compiled form
-//	HASH.used        nothing; its time is when it was last used
+//	HASH.json        the name and SHA-256 of its compiled form, and for which job it was made
+//	HASH.used        nothing; its time is when it was last used, its lock who reads it
 //	wazero-…/…       the compiled form, where the engine looks for it
 type cache struct {
 	dir     string
@@ -41,7 +41,12 @@ type cache struct {
 
 	compiling flights // by hash
 
+	collecting sync.Mutex // held while entries are removed
+
 	mu      sync.Mutex
+	total   int64                // bytes of all entries when they were listed, and of those added since
+	added   int64                // of those
+	listed  time.Time            // when they were listed
 	seen    map[string]stamps    // of entries that were found to be as they were written
 	used    map[string]time.Time // when that was last written down
 	stay    map[string]bool      // entries that stay, whatever jobs add: the shell
@@ -68,6 +73,7 @@ type stamp struct {
 type manifest struct {
 	Entry string `json:"entry"`
 	Sum   string `json:"sum"`
+	Job   string `json:"job"` // the asker's
 }
 
 func sumOf(data []byte) string {
@@ -77,15 +83,15 @@ func sumOf(data []byte) string {
 
 // ensure checks a module and has it compiled, unless it was before; compiling,
 // which is nil for modules of jobs, is called where it was not; where it is given, the
-// entry is kept whatever else is added. The verdict's Error is a sentence; err is the
-// runner's own trouble.
-func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, compiling func()) (wire.Verdict, error) {
+// entry is kept whatever else is added. The verdict's Error is a sentence; where it has
+// none, the entry stays until the lease ends. err is the runner's own trouble.
+func (c *cache) ensure(ctx context.Context, data []byte, l Limits, by asker, compiling func()) (wire.Verdict, *lease, error) {
 	return c.load(ctx, func() ([]byte, error) { return data, nil }, l, by, compiling)
 }
 
 // load is ensure for a module that has to be read or unpacked first, which takes
 // longer than all else where it was compiled before.
-func (c *cache) load(ctx context.Context, read func() ([]byte, error), l Limits, by asker, compiling func()) (v wire.Verdict, err error) {
+func (c *cache) load(ctx context.Context, read func() ([]byte, error), l Limits, by asker, compiling func()) (v wire.Verdict, held *lease, err error) {
 	ctx, loaded := observe.Start(ctx, observe.WASMLoad)
 	defer func() {
 		if v.Error != "" {
@@ -96,33 +102,59 @@ func (c *cache) load(ctx context.Context, read func() ([]byte, error), l Limits,
 	}()
 	data, err := read()
 	if err != nil {
-		return wire.Verdict{}, err
+		return wire.Verdict{}, nil, err
 	}
 	info, err := module.Scan(data, module.Limits{Size: l.ModuleSize, Memory: l.Memory, TableElements: l.TableElements})
 	if err == nil {
 		err = info.Runnable(worker.Functions())
 	}
 	if err != nil {
-		return wire.Verdict{Error: worker.Plain(err.Error())}, nil
+		return wire.Verdict{Error: worker.Plain(err.Error())}, nil, nil
 	}
 	sum := sumOf(data)
 	observe.Attributes(ctx, attribute.String("otelrunner.module.sha256", sum))
 	prepared := info.Clamp(info.Join(data), l.TableElements)
 	if l.Fuel > 0 {
 		if prepared, err = metered(prepared); err != nil {
-			return wire.Verdict{Error: worker.Plain(err.Error())}, nil
+			return wire.Verdict{Error: worker.Plain(err.Error())}, nil, nil
 		}
 	}
 	hash := sumOf(prepared)
 	if compiling != nil {
 		c.keep(hash)
 	}
+	held, err = c.leased(ctx, hash, prepared, by, compiling)
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return wire.Verdict{Error: refused.text}, nil, nil
+	}
+	return wire.Verdict{File: hash + moduleSuffix, Sum: sum}, held, err
+}
+
+// leased leases an entry, which it has compiled where it is not there.
+func (c *cache) leased(ctx context.Context, hash string, prepared []byte, by asker, compiling func()) (*lease, error) {
+	for range ensureTries {
+		if err := c.compiled(ctx, hash, prepared, by, compiling); err != nil {
+			return nil, err
+		}
+		if held, err := c.lease(ctx, hash); held != nil || err != nil {
+			return held, err
+		}
+	}
+	return nil, fmt.Errorf("a compiled WebAssembly module was removed from the cache (%s) %d times before it could be read: if nothing else removes files there, sandbox.compiled_size is too small for the jobs that run at a time", c.dir, ensureTries)
+}
+
+// ensureTries is how often a module is compiled whose entry is gone before it is read.
+const ensureTries = 5
+
+// compiled has an entry compiled where it is not there.
+func (c *cache) compiled(ctx context.Context, hash string, prepared []byte, by asker, compiling func()) error {
 	long := func() {
 		if c.waits(hash) {
 			by.log(Waiting + ": the runner compiles only so many at a time (sandbox.compiles), and other jobs are before this one")
 		}
 	}
-	err = c.compiling.do(ctx, hash, long, func(ctx context.Context) error {
+	return c.compiling.do(ctx, hash, long, func(ctx context.Context) error {
 		hit := c.valid(hash)
 		observe.Looked(ctx, observe.CacheWASM, hit)
 		if hit {
@@ -135,13 +167,8 @@ func (c *cache) load(ctx context.Context, read func() ([]byte, error), l Limits,
 			return err
 		}
 		defer c.turns.done()
-		return c.add(ctx, hash, prepared)
+		return c.add(ctx, hash, prepared, by.job)
 	})
-	var refused *refusedError
-	if errors.As(err, &refused) {
-		return wire.Verdict{Error: refused.text}, nil
-	}
-	return wire.Verdict{File: hash + moduleSuffix, Sum: sum}, err
 }
 
 // Waiting begins the line that tells of a wait for a turn in Spec.Log.
@@ -194,9 +221,14 @@ func (e *refusedError) Error() string { return e.text }
 // ErrorType is that of the spans that it ends: see observe.ErrorType.
 func (*refusedError) ErrorType() string { return "module_refused" }
 
-// has reports whether a module's file, of an earlier verdict, is there with a
-// compiled form that is as it was written.
-func (c *cache) has(file string) bool { return c.valid(strings.TrimSuffix(file, moduleSuffix)) }
+// again leases the entry of an earlier verdict; nil where it is not there any more.
+func (c *cache) again(ctx context.Context, v wire.Verdict) (*lease, error) {
+	hash := strings.TrimSuffix(v.File, moduleSuffix)
+	if hash == "" || !c.valid(hash) {
+		return nil, nil //nolint:nilnil // as said
+	}
+	return c.lease(ctx, hash)
+}
 
 // What the names of an entry's files end with.
 const (
@@ -227,7 +259,7 @@ func (c *cache) valid(hash string) bool {
 	if err != nil {
 		return false
 	}
-	c.touch(hash) // before it is looked at, so that no other runner removes it meanwhile
+	c.touch(hash)
 	files := [...]string{filepath.Join(c.dir, hash+manifestSuffix), filepath.Join(c.dir, m.Entry), filepath.Join(c.dir, hash+moduleSuffix)}
 	var now stamps
 	for i, name := range files {
@@ -261,7 +293,7 @@ func (c *cache) valid(hash string) bool {
 
 // add compiles a module in a folder of its own, and moves the result here, its
 // manifest last.
-func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
+func (c *cache) add(ctx context.Context, hash string, data []byte, job string) (err error) {
 	if err := c.use(); err != nil {
 		return err
 	}
@@ -282,10 +314,11 @@ func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
 		return fmt.Errorf("compile a WebAssembly module: %w", err)
 	}
 	entry := filepath.Join(filepath.Base(filepath.Dir(found[0])), filepath.Base(found[0]))
-	m, err := json.Marshal(manifest{Entry: entry, Sum: sumOf(compiled)})
+	m, err := json.Marshal(manifest{Entry: entry, Sum: sumOf(compiled), Job: job})
 	if err != nil {
 		return fmt.Errorf("compile a WebAssembly module: %w", err)
 	}
+	size := int64(0)
 	for _, f := range []struct {
 		name string
 		data []byte
@@ -293,9 +326,10 @@ func (c *cache) add(ctx context.Context, hash string, data []byte) (err error) {
 		if err := replace(filepath.Join(c.dir, f.name), f.data); err != nil {
 			return fmt.Errorf("keep a compiled WebAssembly module: %w", err)
 		}
+		size += onDisk(int64(len(f.data)))
 	}
 	c.touch(hash)
-	return c.collect(hash)
+	return c.collect(hash, size)
 }
 
 // replace writes a file at once: a reader sees the old one or the new one.

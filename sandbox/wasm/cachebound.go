@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,19 +13,22 @@ import (
 )
 
 // Every module that a job makes up is another one, with compiled code of several
-// times its size, so that the cache is bounded: what was not used for longest goes
-// first. Several runners may share the folder: an entry that one of them has just
-// looked at stays until a worker has surely read it.
+// times its size, so that the cache is bounded; evict says what goes. Several runners
+// may share the folder.
 
 const (
 	// touchEvery is how often it is written down that an entry is used.
 	touchEvery = 10 * time.Second
-	// inUse is how long after its last use an entry stays in any case: a worker
-	// reads it within startTime.
-	inUse = startTime + 3*touchEvery
+	// listEvery is how often the entries are listed at least where modules are added.
+	listEvery = time.Minute
 	// crashGrace is how old a file must be that belongs to no entry.
 	crashGrace = time.Hour
+	// blockSize is what files take on most file systems a multiple of, in bytes.
+	blockSize = 4096
 )
+
+// onDisk is what a file of a size takes.
+func onDisk(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
 
 // The beginnings of the names of what is being made.
 const (
@@ -76,58 +78,46 @@ func (c *cache) keeps(hash string) bool {
 // kept is an entry of the cache.
 type kept struct {
 	hash  string
+	job   string // for which it was made
 	files []string
 	size  int64
 	used  time.Time
 }
 
-// collect removes what was not used for longest until the rest is within bounds.
-// Where it is not even then, the entry that was just added goes too, and the error
-// is a *refusedError.
-func (c *cache) collect(added string) error {
-	if c.most <= 0 {
+// collect removes entries until those that are there are within bounds. Where the one
+// that was just added, with its size, has no room, it goes, and the error is a
+// *refusedError.
+func (c *cache) collect(added string, size int64) error {
+	if c.most <= 0 || !c.grown(size) {
 		return nil
 	}
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
 	entries, err := c.entries()
 	if err != nil {
 		c.log.Warn("the cache of compiled modules is not kept within its bounds", "error", err)
 		return nil
 	}
-	total := int64(0)
-	for _, e := range entries {
-		total += e.size
-	}
-	slices.SortFunc(entries, func(a, b kept) int { return a.used.Compare(b.used) })
-	var own kept
-	for _, e := range entries {
-		switch {
-		case e.hash == added:
-			own = e
-		case total > c.most && time.Since(e.used) > inUse && !c.keeps(e.hash):
-			c.drop(e)
-			total -= e.size
-		}
-	}
-	if total <= c.most || c.keeps(added) {
+	e := c.eviction(entries, added)
+	fits := e.makeRoom()
+	c.mu.Lock()
+	c.total, c.added, c.listed = e.total, 0, time.Now()
+	c.mu.Unlock()
+	if fits {
 		return nil
 	}
-	c.drop(own)
-	return &refusedError{fmt.Sprintf("the module's compiled form has %s, and does not fit into the %s of all compiled modules (sandbox.compiled_size) beside those in use: use fewer different modules at a time",
-		rootfs.Size(own.size), rootfs.Size(c.most))}
+	return &refusedError{fmt.Sprintf("the module's compiled form has %s, and does not fit into the %s of all compiled modules (sandbox.compiled_size) beside the shell and what other jobs load at this moment",
+		rootfs.Size(e.added.size), rootfs.Size(c.most))}
 }
 
-// drop removes an entry, its manifest first: without that it is none.
-func (c *cache) drop(e kept) {
+// grown adds the size of an entry to what is known, and reports whether all have to
+// be listed, which takes long where there are many: other runners, and the modules of
+// host and container jobs, add some too.
+func (c *cache) grown(size int64) bool {
 	c.mu.Lock()
-	delete(c.seen, e.hash)
-	delete(c.used, e.hash)
-	c.mu.Unlock()
-	for _, name := range e.files {
-		if err := os.Remove(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.log.Warn("a compiled module could not be removed from the cache", "error", err)
-			return
-		}
-	}
+	defer c.mu.Unlock()
+	c.total, c.added = c.total+size, c.added+size
+	return c.total > c.most || c.added > c.most/slackPart || time.Since(c.listed) > listEvery
 }
 
 // entries lists what the cache holds, and removes what crashes left.
@@ -147,14 +137,14 @@ func (c *cache) entries() ([]kept, error) {
 		if err != nil {
 			continue // no entry: its files are nobody's
 		}
-		e := kept{hash: hash, files: []string{hash + manifestSuffix, hash + moduleSuffix, m.Entry, hash + usedSuffix}}
+		e := kept{hash: hash, job: m.Job, files: []string{hash + manifestSuffix, hash + moduleSuffix, m.Entry, hash + usedSuffix}}
 		for _, name := range e.files {
 			owned[name] = true
 			info, err := os.Lstat(filepath.Join(c.dir, name))
 			if err != nil {
 				continue
 			}
-			e.size += info.Size()
+			e.size += onDisk(info.Size())
 			if info.ModTime().After(e.used) {
 				e.used = info.ModTime()
 			}

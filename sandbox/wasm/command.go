@@ -66,7 +66,8 @@ func (p *Provider) CompileModule(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.cache.ensure(ctx, data, p.options.Limits, asker{job: "compile", log: p.tell}, nil)
+	v, held, err := p.cache.ensure(ctx, data, p.options.Limits, asker{job: "compile", log: p.tell}, nil)
+	held.end()
 	if err == nil && v.Error != "" {
 		err = fmt.Errorf("%s: %s", file, v.Error)
 	}

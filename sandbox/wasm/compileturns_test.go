@@ -59,7 +59,8 @@ func TestCompileTurns(t *testing.T) {
 				}
 				var told []string
 				ctx, span := tracing.Tracer("test").Start(ctx, j.name)
-				v, err := c.ensure(ctx, numbered(int32(i)), DefaultLimits(), asker{j.name, func(line string) { told = append(told, line) }}, nil) //nolint:gosec // a few
+				v, held, err := c.ensure(ctx, numbered(int32(i)), DefaultLimits(), asker{j.name, func(line string) { told = append(told, line) }}, nil) //nolint:gosec // a few
+				held.end()
 				span.End()
 				if now := time.Since(began); now != j.took || v.Error != "" || (err != nil) != (j.leave > 0) || err != nil && !errors.Is(err, cause) {
 					t.Errorf("%s ended after %v with %q and %v, want %v", j.name, now, v.Error, err, j.took)

@@ -55,7 +55,8 @@ type Options struct {
 	Cache string
 
 	// CompiledSize bounds what this version of the program keeps in Cache, in bytes;
-	// default: 2 GiB. What was not used for longest goes first.
+	// default: 2 GiB. What nobody has used for long goes first, then what is of the
+	// job that has most.
 	CompiledSize int64
 
 	// Turns bound how many modules are compiled at a time, for all providers that have
@@ -432,10 +433,11 @@ func (p *Provider) newWorker(ctx context.Context, s *slot, telling func(string))
 		return nil, err
 	}
 	if p.shell.there() {
-		v, err := p.shell.ready(ctx, p.cache, p.options.Limits, telling)
+		v, held, err := p.shell.ready(ctx, p.cache, p.options.Limits, telling)
 		if err != nil {
 			return nil, err
 		}
+		defer held.end() // the worker has read it when it is ready
 		setup.Preload = v.File
 	}
 	return p.start(ctx, setup)

@@ -258,6 +258,7 @@ type execution struct {
 	finished chan struct{} // closed when no more frames are read
 	sent     chan struct{} // closed when the step was sent, or could not be
 	requests requests
+	loading  *lease // of the module that the worker was given last; of frames
 
 	// serving is the context of what is done for the worker: it ends with the step, so
 	// that none leaves a compilation behind.
@@ -431,6 +432,7 @@ func (x *execution) measured(out wire.Outcome) wire.Outcome {
 func (x *execution) frames() {
 	defer close(x.finished)
 	defer x.endRequests()
+	defer func() { x.loading.end() }()
 	defer x.survive()
 	for {
 		kind, payload, err := x.w.conn.Receive(x.limits.ModuleSize)
@@ -464,13 +466,18 @@ func (x *execution) frame(kind wire.Kind, payload []byte) error {
 	case wire.WantStdin:
 		return x.w.conn.Send(wire.Stdin, x.read())
 	case wire.WantModule:
-		v, err := x.box.provider.cache.ensure(x.serving, payload, x.limits, x.box.asker(), nil)
+		x.loading.end() // a worker loads one after the other
+		v, held, err := x.box.provider.cache.ensure(x.serving, payload, x.limits, x.box.asker(), nil)
 		if err != nil {
 			x.fail(err)
 			return err
 		}
+		x.loading = held
 		x.box.ran(v.Sum)
 		return x.w.conn.SendJSON(wire.Module, v)
+	case wire.Loaded:
+		x.loading.end()
+		return nil
 	case wire.WantHTTP:
 		return x.request(payload)
 	case wire.Tells:

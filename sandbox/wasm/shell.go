@@ -29,14 +29,14 @@ func (s *shell) sum() string {
 	return s.verdict.Sum
 }
 
-// ready has the toolbox compiled where it is not, and says where it is. telling
-// gets a line where that takes long.
-func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(string)) (wire.Verdict, error) {
+// ready has the toolbox compiled where it is not, and says where it is, which it is
+// until the lease ends. telling gets a line where that takes long.
+func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(string)) (wire.Verdict, *lease, error) {
 	s.mu.Lock()
 	known := s.verdict
 	s.mu.Unlock()
-	if known.File != "" && c.has(known.File) {
-		return known, nil
+	if held, err := c.again(ctx, known); held != nil || err != nil {
+		return known, held, err
 	}
 	read := func() ([]byte, error) {
 		module, err := s.load()
@@ -46,17 +46,17 @@ func (s *shell) ready(ctx context.Context, c *cache, l Limits, telling func(stri
 		return module, err
 	}
 	l.ModuleSize = 0
-	v, err := c.load(ctx, read, l, asker{log: telling}, func() {
+	v, held, err := c.load(ctx, read, l, asker{log: telling}, func() {
 		telling(Compiling + "; this takes seconds, once for each version of the runner")
 	})
 	if err != nil {
-		return wire.Verdict{}, err
+		return wire.Verdict{}, nil, err
 	}
 	if v.Error != "" {
-		return wire.Verdict{}, fmt.Errorf("load the shell of the WASM sandbox: %s", v.Error)
+		return wire.Verdict{}, nil, fmt.Errorf("load the shell of the WASM sandbox: %s", v.Error)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.verdict = v
-	return v, nil
+	return v, held, nil
 }

@@ -38,6 +38,8 @@ const (
 	HTTP // HTTPResponse: the answer to WantHTTP, from the runner
 
 	Tells // Progress: what a step has used until now, from the worker
+
+	Loaded // nothing: the worker has read what the last Module told it of, or has given up
 )
 
 // MaxFrame bounds a payload: a module, and what belongs to it.
@@ -227,6 +229,8 @@ func (c *Conn) Receive(module int64) (Kind, []byte, error) {
 		limit = MaxRun
 	case Tells:
 		limit = maxTells
+	case Loaded:
+		limit = 0
 	case Stdout, Stderr, Stdin:
 		limit = MaxOutput
 	case WantModule:

@@ -138,8 +138,8 @@ func (r *run) module(name string) (*loaded, error) {
 		return nil, errors.New(v.Error)
 	}
 	m, err := r.w.load(context.Background(), v.File)
-	if err != nil {
-		return nil, err
+	if told := r.w.conn.Send(wire.Loaded, nil); err != nil || told != nil {
+		return nil, errors.Join(err, told)
 	}
 	r.w.modules[sum] = m
 	return m, nil
