@@ -13,6 +13,9 @@
 // For each job: a network, a container for each service and one for the job, with
 // a volume (or a folder) for the workspace. All carry labels with the runner's
 // name, this process and the job; Sweep removes what a dead process has left.
+//
+// Host jobs get containers for their Docker actions only (OpenContainers), in which
+// the job's own folders are mounted, and a network.
 package container
 
 import (
