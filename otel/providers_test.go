@@ -3,9 +3,13 @@ package otel
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"strconv"
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
@@ -56,7 +60,7 @@ func TestAllSignals(t *testing.T) {
 	ctx, span := p.Tracer().Start(t.Context(), "job")
 	record(ctx, in)
 	log := slog.New(p.LogHandler(slog.NewTextHandler(discardWriter{}, &slog.HandlerOptions{Level: slog.LevelInfo})))
-	log.With("job", 7).WithGroup("step").InfoContext(ctx, "started", "id", "build")
+	log.With("job", "a").WithGroup("step").InfoContext(ctx, "started", "id", "build")
 	log.With("job", 7).DebugContext(ctx, "below the level")
 	span.End()
 	if err := p.Shutdown(context.Background()); err != nil {
@@ -96,8 +100,9 @@ func TestAllSignals(t *testing.T) {
 		t.Errorf("the record is of span %s of trace %s, want %s of %s",
 			hexID(rec.GetSpanId()), hexID(rec.GetTraceId()), hexID(s.GetSpanId()), hexID(s.GetTraceId()))
 	}
-	if body := records[0].GetBody().GetStringValue(); body != "started" {
-		t.Errorf("body %q", body)
+	body, attrs := records[0].GetBody().GetStringValue(), attributeText(records[0].GetAttributes())
+	if body != "started" || attrs != `{job="a",step=""}` {
+		t.Errorf("body %q, attributes %s", body, attrs)
 	}
 }
 
@@ -137,3 +142,33 @@ func TestShutdownTwice(t *testing.T) {
 type discardWriter struct{}
 
 func (discardWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+// TestJobLogger: which job a row is of arrives with it, and of no other job's rows.
+func TestJobLogger(t *testing.T) {
+	clearEnv(t)
+	r := newHTTPReceiver(t)
+	p, err := NewProviders(t.Context(), ProvidersOptions{Endpoint: r.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loggers := []log.Logger{p.JobLogger(attribute.String("job", "a")), p.JobLogger(attribute.String("job", "b")), p.JobLogger()}
+	var row log.Record
+	for i := range 6 {
+		row.SetBody(attribute.StringValue(strconv.Itoa(i)))
+		loggers[i%3].Emit(t.Context(), row)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, resource := range r.logs {
+		for _, scope := range resource.GetScopeLogs() {
+			for _, record := range scope.GetLogRecords() {
+				got[scope.GetScope().GetName()+attributeText(scope.GetScope().GetAttributes())] += record.GetBody().GetStringValue()
+			}
+		}
+	}
+	if want := map[string]string{jobScopeName + `{job="a"}`: "03", jobScopeName + `{job="b"}`: "14", jobScopeName + "{}": "25"}; !maps.Equal(got, want) {
+		t.Errorf("rows by their scopes: %v, want %v", got, want)
+	}
+}

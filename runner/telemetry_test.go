@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,8 +263,8 @@ func TestJobSpan(t *testing.T) {
 		if root := rootsOf(w)[0]; attr(root, "cicd.pipeline.result") != "success" || root.StartTime().After(queue.StartTime()) {
 			t.Errorf("the root began at %v with the result %q", root.StartTime(), attr(root, "cicd.pipeline.result"))
 		}
-		if !strings.Contains(w.log.String(), "task done") {
-			t.Error(w.log.String())
+		if log := w.log.String(); !regexp.MustCompile(`(?m)^.* msg="task done" .*job=a run=1 `).MatchString(log) {
+			t.Errorf("the runner's log does not say which job of which run is done:\n%s", log)
 		}
 
 		var rm metricdata.ResourceMetrics

@@ -322,6 +322,25 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
+// TestSpanBegins: whoever places rows is told of each step's span, and that the one
+// around it goes on when the step has ended.
+func TestSpanBegins(t *testing.T) {
+	ctx, span := sdktrace.NewTracerProvider().Tracer("").Start(context.Background(), "job")
+	defer span.End()
+	tk := newCase(`{jobs: {t: {runs-on: host, steps: [{name: one, run: one}, {name: no, run: no, if: "false"}, {name: two, run: two}]}}}`).Task(7)
+	var got []string
+	scope := &observe.Scope{SpanBegins: func(ctx context.Context) {
+		got = append(got, trace.SpanFromContext(ctx).(sdktrace.ReadOnlySpan).Name())
+	}}
+	run := func(context.Context, *sandbox.Command, string) (sandbox.Result, error) { return sandbox.Result{}, nil }
+	if r := job.New(options(t, &fake{run: run})).Run(observe.With(ctx, scope), nil, tk, jobtest.NewRecorder(tk)); r != task.Success {
+		t.Fatal(r)
+	}
+	if d := cmp.Diff([]string{"one", "job", "two", "job"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // TestStepsFromTheirStart: what the conventions (semconv 1.43) want a sampler to see
 // of a step is there when its span begins, and its result is not.
 func TestStepsFromTheirStart(t *testing.T) {
