@@ -9,12 +9,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // Count counts what lies in a root, up to most entries: with more of them it
-// returns what it has counted, and ErrMany. A folder that its permissions close is
+// returns what it has counted, and ErrMany; ErrNames is an error as others. A folder that its permissions close is
 // opened for its owner, and stays so; what cannot be read then is an error, as is a
 // context that has ended.
 //
@@ -22,12 +23,17 @@ import (
 // of the folders above only which ones they are and which of their folders are
 // still to be seen.
 func Count(ctx context.Context, root *os.Root, most int64) (Size, error) {
+	return count(ctx, root, most, maxNames)
+}
+
+// count is Count with a bound of names.
+func count(ctx context.Context, root *os.Root, most int64, names int) (Size, error) {
 	c := &counter{most: most}
 	top, err := root.Open(".")
 	if err != nil {
 		return Size{}, fmt.Errorf("count files: %w", err)
 	}
-	w := &walk{ctx: ctx, counter: c, at: top}
+	w := &walk{ctx: ctx, counter: c, at: top, room: names}
 	err = w.run()
 	_ = w.at.Close() // it was only read
 	if err != nil && !errors.Is(err, ErrMany) {
@@ -42,6 +48,7 @@ type walk struct {
 	counter *counter
 	at      *os.File // where it is
 	above   []level  // the last is that of at
+	room    int      // bytes that more names of unseen folders may take
 }
 
 // level is a folder on the way to where a walk is.
@@ -61,6 +68,7 @@ func (w *walk) run() error {
 		here := &w.above[len(w.above)-1]
 		if n := len(here.unseen); n > 0 {
 			name := here.unseen[n-1]
+			w.room += nameSize(name)
 			if here.unseen = here.unseen[:n-1]; n == 1 {
 				here.unseen = nil
 			}
@@ -131,6 +139,9 @@ func identity(fd int) (id, error) {
 	return id{uint64(st.Dev), st.Ino}, nil //nolint:gosec,unconvert,nolintlint // its type differs between systems
 }
 
+// nameSize is what a name takes in memory.
+func nameSize(name string) int { return len(name) + int(unsafe.Sizeof(name)) }
+
 // portion is how many names are read at a time.
 const portion = 1024
 
@@ -154,6 +165,9 @@ func (w *walk) look() error {
 				mode = 0
 			case unix.S_IFDIR:
 				here.unseen = append(here.unseen, name)
+				if w.room -= nameSize(name); w.room < 0 {
+					return ErrNames
+				}
 			}
 			if err := w.counter.add(mode, st.Size, uint64(st.Nlink), id{uint64(st.Dev), st.Ino}); err != nil { //nolint:gosec,unconvert,nolintlint // types differ between systems
 				return err

@@ -3,8 +3,13 @@
 package deeptree_test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,4 +56,63 @@ func TestDeep(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%d entries are left, %v", len(left), err)
 	}
+}
+
+// TestManyNames counts and removes a folder whose folders' names take much memory.
+func TestManyNames(t *testing.T) {
+	const folders, bound = 10_000, 2 << 20
+	dir := t.TempDir()
+	long := strings.Repeat("n", 245)
+	for i := range folders {
+		must(t, os.Mkdir(filepath.Join(dir, long+strconv.Itoa(i)), 0o700))
+	}
+	root := openRoot(t, dir)
+	if got, err := deeptree.CountWithin(t.Context(), root, 1<<30, bound); !errors.Is(err, deeptree.ErrNames) {
+		t.Errorf("counted %+v, %v, want the names' error", got, err)
+	}
+	if got, err := deeptree.Count(t.Context(), root, 1<<30); err != nil || got.Files != folders {
+		t.Errorf("counted %+v, %v", got, err)
+	}
+	taken := peak(func() {
+		if got, err := deeptree.RemoveAll(t.Context(), root); err != nil || got.Files != folders {
+			t.Errorf("removed %+v, %v", got, err)
+		}
+	})
+	if taken > bound {
+		t.Errorf("removing took %d KiB", taken>>10)
+	}
+	t.Logf("removing took %d KiB", taken>>10)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%d entries are left, %v", len(left), err)
+	}
+}
+
+// peak is how much more of the heap is used while f runs than before, in bytes, as
+// far as looks now and then show it.
+func peak(f func()) (taken int64) {
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // what is used and not what was
+	runtime.GC()
+	used := func() int64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // far from the bounds
+	}
+	before := used()
+	done, ended := make(chan bool), make(chan bool)
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				taken = max(taken, used()-before)
+			case <-done:
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	f()
+	close(done)
+	<-ended
+	return taken
 }

@@ -24,6 +24,14 @@ type Size struct {
 // ErrMany says that a tree has more entries than were to be counted.
 var ErrMany = errors.New("there are more files than were to be counted")
 
+// ErrNames says that the names of the folders that are still to be counted take too
+// much memory: maxNames.
+var ErrNames = errors.New("the names of its folders take more than 32 MiB")
+
+// maxNames bounds those names, each with its string, in bytes: half a million of
+// usual length in one folder.
+const maxNames = 32 << 20
+
 // counter sums up entries.
 type counter struct {
 	size  Size

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,8 +12,8 @@ import (
 )
 
 // maxNested is how many folders deep a removal goes, with one of them open at
-// each level, before it moves what is deeper to the top.
-const maxNested = 64
+// each level, twice where it is wide, before it moves what is deeper to the top.
+const maxNested = 32
 
 // RemoveAll removes everything in a root and says what that was. Folders deeper
 // than it goes are moved to the top of the root first, and permissions that are in
@@ -40,25 +41,48 @@ type removal struct {
 	lifted bool // there is something new at the top
 }
 
+// removePortion is how many names of a folder are kept at a time.
+const removePortion = 256
+
 // empty removes what is in the folder at a path of the top.
 func (r *removal) empty(dir *os.Root, at string, depth int) error {
-	f, err := dir.Open(".")
-	if err != nil {
-		return failed("look into", at, err)
-	}
-	names, err := f.Readdirnames(-1)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return failed("look into", at, err)
-	}
-	for _, name := range names {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
-		}
-		if err := r.remove(dir, name, path.Join(at, name), depth); err != nil {
+	for {
+		before := r.done()
+		all, err := r.pass(dir, at, depth)
+		if all || err != nil || r.done() == before { // what cannot be seen to go keeps its folder
 			return err
 		}
 	}
-	return nil
+}
+
+// done grows with all that is removed or lifted.
+func (r *removal) done() int64 { return r.size.Files + int64(r.next) }
+
+// pass removes what it reads in a folder, and reports whether that was surely all:
+// reading a folder from which entries go may miss some.
+func (r *removal) pass(dir *os.Root, at string, depth int) (all bool, err error) {
+	f, err := dir.Open(".")
+	if err != nil {
+		return false, failed("look into", at, err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for first := true; ; first = false {
+		names, err := f.Readdirnames(removePortion)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, failed("look into", at, err)
+		}
+		for _, name := range names {
+			if r.ctx.Err() != nil {
+				return false, context.Cause(r.ctx)
+			}
+			if err := r.remove(dir, name, path.Join(at, name), depth); err != nil {
+				return false, err
+			}
+		}
+		if len(names) < removePortion { // that was the end
+			return first, nil
+		}
+	}
 }
 
 // failed says what could not be done; nothing where it is gone already.
