@@ -300,6 +300,7 @@ func packFiles(to io.Writer, files map[string]string) error {
 var hostOnly = map[string]string{
 	"runs-on in every form":                                              "looks for the host's name in the log",
 	"actions of kinds that cannot run":                                   "docker actions run in containers",
+	"docker actions are refused by a sentence":                           "docker actions run in containers",
 	"docker actions without an engine fail by a sentence, when they run": "is about a host without an engine",
 	"a container of the job is refused on the host":                      "is about a host without an engine",
 	"a job's timeout ends it":                                            "a container takes longer to begin than the job may",
