@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -205,10 +207,26 @@ otel:
 	for _, workflow := range o.jobs {
 		o.ids = append(o.ids, o.server.AddWorkflow(workflow, giteatest.TaskOptions{RunID: observedRun, Secrets: map[string]string{"PASSWORD": observedSecret}}))
 	}
+	ctx, cancel := context.WithCancel(within(t, 3*time.Minute))
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	for _, p := range runners { // one that has ended will bring no result
+		watching.Go(func() {
+			select {
+			case <-p.ended:
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+	}
 	for _, id := range o.ids {
-		done, err := o.server.WaitResult(within(t, 3*time.Minute), id)
+		done, err := o.server.WaitResult(ctx, id)
 		if err != nil || done.Result != task.Success {
-			t.Fatalf("%v, %v\n%s\n%s", done.Result, err, o.server.Log(id), runners[0].stderr.String())
+			for _, p := range runners {
+				t.Log(p.stderr.String())
+			}
+			t.Fatalf("%v, %v\n%s", done.Result, err, o.server.Log(id))
 		}
 	}
 	if o.live != nil {
