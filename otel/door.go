@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"otelrunner/sandbox/pipes"
+
 	"go.opentelemetry.io/otel/attribute"
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -58,7 +60,7 @@ type Door struct {
 	http    *http.Server
 	address string
 	serving sync.WaitGroup
-	inside  *pipes
+	inside  *pipes.Listener
 	out     [signals]*forwarder
 	calls   chan struct{}
 	warned  sync.Once
@@ -76,7 +78,7 @@ func (p *Providers) OpenDoor(o DoorOptions) (_ *Door, err error) {
 	if o.Mask == nil {
 		o.Mask = func(s string) string { return s }
 	}
-	d := &Door{opts: o, secret: rand.Text(), inside: newPipes(), calls: make(chan struct{}, doorCalls), tokens: doorBurst, filled: time.Now()}
+	d := &Door{opts: o, secret: rand.Text(), inside: pipes.New(), calls: make(chan struct{}, doorCalls), tokens: doorBurst, filled: time.Now()}
 	defer func() {
 		if err != nil {
 			d.closeOut()
@@ -119,7 +121,7 @@ func (d *Door) URL() string { return "http://" + d.address + "/" + d.secret }
 
 // Dial opens a connection to the door inside this process, for a program that does
 // not reach this machine's loopback: it costs no port and no file descriptor.
-func (d *Door) Dial(ctx context.Context) (net.Conn, error) { return d.inside.dial(ctx) }
+func (d *Door) Dial(ctx context.Context) (net.Conn, error) { return d.inside.Dial(ctx) }
 
 // Close ends the door; what is under way may take as long as the collector is
 // waited for.

@@ -31,6 +31,7 @@ type engineOptions struct {
 	beside    besideHost                              // the containers of host jobs' actions
 	wasm      sandbox.Provider                        // the WASM sandbox
 	modules   sandbox.ModuleRunner                    // that of modules in other jobs
+	caches    *caches                                 // nil: jobs have no cache
 	onHost    func(sandbox.Provider) sandbox.Provider // stands before the host's; nil: nothing does
 	instead   job.Instead                             // does the work of some actions; nil: nothing does
 	resists   func(error)                             // is told what dead runners left and could not be removed; nil: nobody is
@@ -76,7 +77,7 @@ func newEngine(ctx context.Context, o engineOptions) (*job.Runner, error) {
 			label.Wasm:   o.wasm,
 		},
 		Actions: actions, Instead: o.instead, Modules: modules, ModuleRunner: o.modules, Containers: containers,
-		RefuseEarly: wasmOnly(o.cfg), Trust: trust,
+		RefuseEarly: wasmOnly(o.cfg), Trust: trust, Cache: o.caches.of(o.instance), CacheURL: o.caches.external(),
 		Env: env, Owner: o.owner, NodePath: o.cfg.Runner.NodePath, Timeout: o.cfg.Runner.Timeout, Logger: o.log,
 	}), nil
 }

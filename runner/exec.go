@@ -125,11 +125,13 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 		defer wasms.close()
 		modules := newModuleRunner(o.Config, o.Env, turns, o.seams.wasm, slog.New(o.Log))
 		defer modules.close()
+		caches := newCaches(o.Config, slog.New(o.Log))
+		defer caches.close()
 		var inWasm sandbox.Provider = wasms
 		if o.seams.onWasm != nil {
 			inWasm = o.seams.onWasm(wasms)
 		}
-		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, tidying{docker, docker, name}, inWasm, modules); err != nil {
+		if engine, err = execEngine(stop.fetching, o, plan.repo, labels, tidying{docker, docker, name}, inWasm, modules, caches); err != nil {
 			return task.Failure, err
 		}
 	}
@@ -142,14 +144,14 @@ func Exec(ctx context.Context, o ExecOptions) (task.Result, error) {
 }
 
 // execEngine is the engine of Serve, with workspaces that begin as a copy.
-func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker tidying, wasms sandbox.Provider, modules sandbox.ModuleRunner) (engine, error) {
+func execEngine(ctx context.Context, o ExecOptions, repo *repository, labels label.List, docker tidying, wasms sandbox.Provider, modules sandbox.ModuleRunner, caches *caches) (engine, error) {
 	httpClient, err := gitea.NewHTTPClient(gitea.HTTPOptions{Insecure: o.Config.Runner.Insecure, CAFile: o.Config.Runner.CAFile})
 	if err != nil {
 		return nil, err
 	}
 	options := engineOptions{
 		cfg: o.Config, env: o.Env, labels: labels, name: cmp.Or(o.seams.name, "exec"), version: o.Version, environ: o.Environ,
-		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, beside: docker, wasm: wasms, modules: modules, log: slog.New(o.Log),
+		owner: map[string]string{"runner": "exec"}, transport: httpClient.Transport, docker: docker, beside: docker, wasm: wasms, modules: modules, caches: caches, log: slog.New(o.Log),
 	}
 	if !o.Checkout {
 		without := []string{actionsDir(o.Config)}

@@ -134,6 +134,7 @@ func (s *service) expire(ctx context.Context, l *live) {
 		if c := l.now().copies; c != nil {
 			c.expire(time.Now())
 		}
+		s.caches.sweep(time.Now())
 	}
 }
 

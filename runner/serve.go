@@ -107,6 +107,8 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	for _, w := range warnings {
 		s.log.Warn(w)
 	}
+	s.caches = newCaches(o.Config, s.log)
+	defer s.caches.close()
 	return s.run(ctx)
 }
 
@@ -141,6 +143,7 @@ type service struct {
 	labels    label.List
 	providers *otel.Providers
 	journal   *journal.Journal // nil: there is none
+	caches    *caches
 	readiness *otel.Readiness
 	log       *slog.Logger
 	in        *otel.Instruments
@@ -201,6 +204,7 @@ func (s *service) run(ctx context.Context) error {
 	h := s.handler(stop, l, fetcher)
 	l.put(&generation{terms: terms{cfg: cfg}}) // for the recovery, which waits for nothing
 	defer l.close()
+	s.caches.clean()
 	left := newRecovery(h, s.journal)
 	left.start()
 	defer left.end()
@@ -306,7 +310,7 @@ func (s *service) engine(ctx context.Context, cfg *config.Config, labels label.L
 	return newEngine(ctx, engineOptions{
 		cfg: cfg, labels: labels, name: s.reg.Name, version: s.Version, instance: s.client.Instance(), environ: s.Environ,
 		owner: map[string]string{"runner": s.reg.UUID}, transport: s.http.Transport,
-		docker: docker, beside: docker, wasm: wasms, modules: modules, onHost: s.onHost, resists: resists, log: s.log,
+		docker: docker, beside: docker, wasm: wasms, modules: modules, caches: s.caches, onHost: s.onHost, resists: resists, log: s.log,
 	})
 }
 

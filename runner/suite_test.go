@@ -65,6 +65,7 @@ func suiteConfig(t *testing.T, work string) *config.Config {
 	cfg := config.Default()
 	cfg.Host.WorkdirParent = work
 	cfg.Runner.ActionsDir = filepath.Join(work, "actions")
+	cfg.Cache.Dir = filepath.Join(work, "cache")
 	cfg.Runner.Envs = map[string]string{"FROM_RUNNER": "runner-envs"}
 	cfg.Metrics.Enabled = false
 	cfg.Container.DockerHost, cfg.Container.DockerTimeout = "unix:///nowhere/docker.sock", 0 // the cases' containers are refused

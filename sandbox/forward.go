@@ -13,7 +13,7 @@ type Forwarder interface {
 	// Forward opens a TCP port on the loopback of the sandbox's programs, and
 	// carries each connection to it to one that dial makes, until the sandbox
 	// is closed or retired. It returns the port's address. It is called at most
-	// once, from any goroutine. dial is called by several goroutines, for as many
+	// four times, each time for a port of its own, from any goroutine. dial is called by several goroutines, for as many
 	// connections at a time as the sandbox allows, and its context ends with
 	// the connection. Programs of RunContainer, which share the job's network, reach the
 	// port too.

@@ -64,13 +64,15 @@ const (
 	CacheAction Cache = iota
 	CacheWASM
 	CacheImage
+	// CacheSaved is what steps have saved by actions/cache.
+	CacheSaved
 
 	// Caches is the number of caches.
 	Caches
 )
 
 // String is the value of the metric's label cache.
-func (c Cache) String() string { return [...]string{"action", "wasm", "image"}[c] }
+func (c Cache) String() string { return [...]string{"action", "wasm", "image", "actions_cache"}[c] }
 
 // Result is a result of the CI/CD semantic conventions
 // (cicd.pipeline.result, cicd.pipeline.task.run.result; semconv 1.43).

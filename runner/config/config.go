@@ -23,6 +23,7 @@ type Config struct {
 	Host      Host
 	Container Container
 	Sandbox   Sandbox
+	Cache     Cache
 	Metrics   Metrics
 	Otel      Otel
 	Journal   Journal
@@ -120,6 +121,14 @@ type Sandbox struct {
 	Deterministic bool
 	NetworkAllow  []string
 	PrivateHosts  []string // in the mode wasm-only, beside the Gitea server
+}
+
+// Cache configures the server of actions/cache.
+type Cache struct {
+	Enabled        bool
+	Dir            string
+	MaxSize        Size
+	ExternalServer string // "": this runner is the server
 }
 
 // WASMOnly is the Mode in which nothing but the WASM sandbox runs jobs.

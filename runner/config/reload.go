@@ -28,6 +28,7 @@ func live() []string {
 func restart() map[string]string {
 	const (
 		registered = "the runner is locked to it"
+		saving     = "jobs are saving there"
 		leftovers  = "what a killed runner left is looked for there at the start"
 		listens    = "it is opened at the start"
 		instrument = "instruments are made once"
@@ -47,6 +48,10 @@ func restart() map[string]string {
 		"sandbox.mode":             mode,
 		"sandbox.allow_weak":       mode,
 		"sandbox.dir":              leftovers,
+		"cache.enabled":            saving,
+		"cache.dir":                saving,
+		"cache.max_size":           saving,
+		"cache.external_server":    saving,
 		"journal.enabled":          registered,
 		"journal.dir":              registered,
 		"poll.wake":                listens,

@@ -196,6 +196,15 @@ func schema() []key {
 		{path: "sandbox.deterministic", field: func(c *Config) any { return &c.Sandbox.Deterministic }, def: "false",
 			doc: "Give programs a clock and randomness that are the same in every run, instead of the real ones."},
 
+		{path: "cache.enabled", field: func(c *Config) any { return &c.Cache.Enabled }, def: "true",
+			doc: "Be the server of actions/cache (and of what else saves by it: setup-node, setup-go …) for the steps of host and container jobs. They reach it on the loopback that they see, through the runner itself: act_runner's cache.host and cache.port are not needed."},
+		{path: "cache.dir", field: func(c *Config) any { return &c.Cache.Dir }, def: "",
+			doc: "The folder of what jobs save. Several runners may share it; what act_runner's own server has there is left as it is, and not used. Empty: a folder in the user's cache.", example: "/var/lib/runner/cache"},
+		{path: "cache.max_size", field: func(c *Config) any { return &c.Cache.MaxSize }, def: "10g", min: 16 << 20, max: 1 << 50,
+			doc: "How much may be saved there by all jobs: what was not used for longest goes first, and whatever was not used for a week. One job saves half of it at most. Saved things also make room, and no more are taken, while the disk has less than 1g left, or less than health.min_free_disk."},
+		{path: "cache.external_server", field: func(c *Config) any { return &c.Cache.ExternalServer }, def: "", check: webURL,
+			doc: "The address of another server of actions/cache, which steps are told instead.", example: "http://cache.internal:8088/"},
+
 		{path: "journal.enabled", field: func(c *Config) any { return &c.Journal.Enabled }, def: "true",
 			doc: "Keep on disk what the server does not have yet of a job's log and result. Without it, a server that is away for long, or a runner that is killed, loses it."},
 		{path: "journal.dir", field: func(c *Config) any { return &c.Journal.Dir }, def: "",
@@ -262,7 +271,9 @@ func schema() []key {
 // effect, with the reason; a path that ends in ".*" stands for all below it.
 func unsupported() []struct{ path, reason string } {
 	const (
-		noCache   = "there is no cache server yet"
+		through   = "jobs reach the cache through the runner itself, on the loopback that they see"
+		noSecret  = "what cache.external_server names is used without a secret"
+		bounded   = "cache.max_size bounds the whole; what nobody has used for a week is removed"
 		noKube    = "there is no Kubernetes sandbox yet"
 		noCleanup = "a job leaves nothing behind that would have to be cleaned up"
 		noHooks   = "there are no scripts around jobs yet"
@@ -280,20 +291,17 @@ func unsupported() []struct{ path, reason string } {
 		{"runner.post_task_script", noHooks},
 		{"runner.post_task_script_timeout", noHooks},
 		{"runner.hooks.*", noHooks},
-		{"cache.enabled", noCache},
-		{"cache.dir", noCache},
-		{"cache.host", noCache},
-		{"cache.port", noCache},
-		{"cache.external_server", noCache},
-		{"cache.external_secret", noCache},
-		{"cache.external_secret_file", noCache},
-		{"cache.s3.*", noCache},
-		{"cache.offline_mode", noCache},
-		{"cache.v2", noCache},
-		{"cache.retention", noCache},
-		{"cache.repo_size_limit", noCache},
-		{"cache.size_limit", noCache},
-		{"cache.sweep_interval", noCache},
+		{"cache.host", through},
+		{"cache.port", through},
+		{"cache.external_secret", noSecret},
+		{"cache.external_secret_file", noSecret},
+		{"cache.s3.*", "what jobs save is kept in a folder"},
+		{"cache.offline_mode", "an action that is pinned to a commit is fetched once anyway"},
+		{"cache.v2", "actions use the first version of the protocol with every server but github.com"},
+		{"cache.retention", bounded},
+		{"cache.repo_size_limit", bounded},
+		{"cache.size_limit", bounded},
+		{"cache.sweep_interval", bounded},
 		{"container.network_mode", "its new name is container.network"},
 		{"container.network_create_options.*", "a job's network is made with the engine's defaults"},
 		{"container.force_rebuild", "an action's image is built again whenever what it is built from has changed"},

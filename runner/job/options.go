@@ -1,11 +1,13 @@
 package job
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"otelrunner/runner/label"
+	"otelrunner/runner/task"
 	"otelrunner/sandbox"
 )
 
@@ -53,6 +55,12 @@ type Options struct {
 
 	// Instead, if any, does the work of some actions in their place.
 	Instead Instead
+
+	// Cache opens a job's way to the server of actions/cache; nil, or a nil way, is
+	// none. It is called when the sandbox is open, with the job's context.
+	Cache func(ctx context.Context, t *task.Task) Cache
+	// CacheURL is the address of one elsewhere, which steps are told instead.
+	CacheURL string
 
 	// Env is in the environment of every step, below the workflow's own
 	// (runner.envs).

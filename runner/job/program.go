@@ -76,6 +76,7 @@ func (j *jobRun) run(l life, p program) (exit int, fx effects, err error) {
 	propagate(l.soft, c.Env)
 	if !p.module { // it has no sockets
 		offerEndpoint(j.endpoint, c.Env)
+		j.offerCache(&p, c.Env)
 	}
 	res, err := j.start(l.soft, &p, &c)
 	j.usage.CPU += res.Usage.CPU

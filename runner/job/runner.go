@@ -110,6 +110,8 @@ type jobRun struct {
 	info     sandbox.Info
 	beside   sandbox.HostContainers // of a host job's Docker actions, once there was one
 	endpoint string                 // where its programs may send telemetry; "" is nowhere
+	cache    Cache                  // nil: it has none of this runner's
+	cacheURL string                 // where its programs reach the server of actions/cache; "" is nowhere
 	scheme   label.Scheme           // of the sandbox, when it is opened
 	actions  *action.Job
 	fetched  heldLines // what actions tells
@@ -303,6 +305,7 @@ func (j *jobRun) setOutputs() {
 // close removes the sandbox and lets go of the actions, also after a panic. What
 // takes long may come after the job's result, where the sink wants it so.
 func (j *jobRun) close() {
+	defer j.closeCache()
 	if j.actions != nil {
 		defer func() {
 			if err := j.actions.Close(); err != nil {

@@ -268,6 +268,7 @@ func (j *jobRun) open(ctx context.Context, t target) (err error) {
 		j.rows.printf("%s", line)
 	}
 	j.openEndpoint(ctx)
+	j.openCache(ctx)
 	j.rows.endGroup()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -244,8 +245,33 @@ func TestForwardRefused(t *testing.T) {
 			t.Fatalf("%d bytes, %v", n, err)
 		}
 	}
+	if c.Err() != nil {
+		t.Error(c.Err())
+	}
+}
+
+// TestForwardPorts: a job has several ports, each of which leads elsewhere, and no
+// more of them than there may be.
+func TestForwardPorts(t *testing.T) {
+	greet := func(word string) func(context.Context) (net.Conn, error) {
+		return listenHere(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, word) })
+	}
+	c, address, _ := forwarding(t, greet("port 0"))
+	addresses := []string{address}
+	for i := 1; i < wire.MaxPorts; i++ {
+		address, err := c.Forward(t.Context(), greet(fmt.Sprint("port ", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses = append(addresses, address)
+	}
+	for i, address := range addresses {
+		if got, err := io.ReadAll(connect(t, address)); err != nil || string(got) != fmt.Sprint("port ", i) {
+			t.Errorf("port %d leads to %q, %v", i, got, err)
+		}
+	}
 	if _, err := c.Forward(t.Context(), nil); err == nil {
-		t.Error("there are two ports")
+		t.Error("there is one port too many")
 	}
 	if c.Err() != nil {
 		t.Error(c.Err())

@@ -10,47 +10,54 @@ import (
 	"otelrunner/sandbox/stream/wire"
 )
 
-// forward is a port in the place whose connections go to the runner. It takes one
-// only when the runner asks for one, which bounds how many there are; others wait
-// in the kernel.
+// forward has the ports in the place whose connections go to the runner. It takes
+// one only when the runner asks for one, which bounds how many there are; others
+// wait in the kernel.
 type forward struct {
-	mu       sync.Mutex
-	listener net.Listener
-	closed   bool
+	mu     sync.Mutex
+	ports  map[string]net.Listener // by their addresses
+	closed bool
 }
 
-// listen opens the port, once.
+// listen opens a port.
 func (f *forward) listen() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.listener != nil || f.closed {
-		return "", errors.New("there is such a port already")
+	if f.closed || len(f.ports) == wire.MaxPorts {
+		return "", fmt.Errorf("there are %d such ports already", wire.MaxPorts)
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("open a port on the loopback of the job's place: %w", err)
 	}
-	f.listener = l
+	if f.ports == nil {
+		f.ports = map[string]net.Listener{}
+	}
+	f.ports[l.Addr().String()] = l
 	return l.Addr().String(), nil
 }
 
-// close ends the port, and whoever waits for a connection.
+// close ends the ports, and whoever waits for a connection.
 func (f *forward) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	if f.listener != nil {
-		_ = f.listener.Close() // the process is about to end
+	for _, l := range f.ports {
+		_ = l.Close() // the process is about to end
 	}
 }
 
-// accept waits for a connection, and carries it to its end.
+// accept waits for a connection to a port, and carries it to its end.
 func (f *forward) accept(c *call) error {
+	address := c.in.String(wire.MaxAddress)
+	if c.in.Err() != nil {
+		return c.in.Err()
+	}
 	f.mu.Lock()
-	l := f.listener
+	l := f.ports[address]
 	f.mu.Unlock()
 	if l == nil {
-		return errors.New("there is no port to take connections from")
+		return errors.New("there is no such port to take connections from")
 	}
 	conn, err := l.Accept()
 	if err != nil {

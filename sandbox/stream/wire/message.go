@@ -35,9 +35,10 @@ const (
 	// MethodImport: folder, then entries as for MethodStage; nothing.
 	MethodImport
 	// MethodListen: nothing; the address of a TCP port on the loopback of the
-	// place. It is called once, and the port is there until the job ends.
+	// place. It is called MaxPorts times at most, each time for a port of its own,
+	// which is there until the job ends.
 	MethodListen
-	// MethodAccept: nothing; waits for a connection to that port. What comes
+	// MethodAccept: such an address; waits for a connection to that port. What comes
 	// after the status, and after the method, are the connection's bytes.
 	MethodAccept
 )
@@ -49,6 +50,8 @@ const (
 	MaxArg     = 8 << 20  // an argument or variable: above what Linux takes
 	MaxCount   = 1 << 20  // lists
 	MaxFile    = 1 << 30  // one file's content
+	MaxAddress = 64       // of a port
+	MaxPorts   = 4        // of one job that lead to the runner
 	maxHelloed = 16 << 10
 )
 
