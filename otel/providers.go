@@ -347,7 +347,11 @@ func (p *Providers) Shutdown(ctx context.Context) error {
 	}
 	wg.Wait()
 	p.shutdowns = nil
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil && ctx.Err() != nil { // each says no more than that
+		err = fmt.Errorf("the time for it is over, and what is left is dropped: %w", context.Cause(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("shut down telemetry: %w", err)
 	}
 	return nil

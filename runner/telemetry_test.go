@@ -224,7 +224,7 @@ func TestJobSpan(t *testing.T) {
 				t.Errorf("%s is %q, want %q", key, got, want)
 			}
 		}
-		if missing := w.spans.Missing(span.Name(), "cicd.pipeline.name", "cicd.pipeline.run.id", "cicd.pipeline.run.url.full", "cicd.pipeline.task.name",
+		if missing := w.spans.Missing(span.Name(), "cicd.pipeline.name", "cicd.pipeline.run.id", "cicd.pipeline.run.url.full", "url.full", "cicd.pipeline.task.name",
 			"cicd.pipeline.task.run.id", "cicd.pipeline.task.run.url.full", "cicd.worker.id", "vcs.repository.url.full"); missing != nil {
 			t.Errorf("a sampler does not see %v", missing)
 		}
