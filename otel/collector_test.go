@@ -34,16 +34,6 @@ func collectorBinary(t *testing.T) string {
 	return path
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 const collectorConfig = "../otel-collector.yaml"
 
 // TestCollector runs a real collector with the configuration that operators are
@@ -66,7 +56,7 @@ func validateConfig(t *testing.T, binary string) {
 func passSignals(t *testing.T, binary string) {
 	clearEnv(t)
 	backend := newGRPCReceiver(t)
-	grpcAddr, httpAddr, promAddr := freeAddr(t), freeAddr(t), freeAddr(t)
+	grpcAddr, httpAddr, promAddr := oteltest.FreeAddress(t), oteltest.FreeAddress(t), oteltest.FreeAddress(t)
 
 	cmd := exec.Command(binary, "--config", collectorConfig, "--set", "service.telemetry.metrics.level=none")
 	cmd.Env = append(os.Environ(), "COLLECTOR_GRPC="+grpcAddr, "COLLECTOR_HTTP="+httpAddr,

@@ -63,13 +63,12 @@ func newForwarder(s signal, to destination, e env) (*forwarder, error) {
 }
 
 // tlsOf reads the variables of a signal that say whom it trusts and who it is. A
-// client certificate needs both of its variables, as in the exporters.
+// client certificate and its key count only as a pair, as in the exporters: both of the
+// signal's, else both of those for all signals.
 func tlsOf(upper string, e env) (*tls.Config, error) {
-	of := func(what string) (name, file string) {
-		return e.first("OTEL_EXPORTER_OTLP_"+upper+"_"+what, "OTEL_EXPORTER_OTLP_"+what)
-	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if name, file := of("CERTIFICATE"); file != "" {
+	name, file := e.first("OTEL_EXPORTER_OTLP_"+upper+"_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
+	if file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -79,14 +78,18 @@ func tlsOf(upper string, e env) (*tls.Config, error) {
 			return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", name, file)
 		}
 	}
-	name, file := of("CLIENT_CERTIFICATE")
-	keyName, key := of("CLIENT_KEY")
-	if file != "" && key != "" {
+	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_" + upper, "OTEL_EXPORTER_OTLP"} {
+		_, file := e.first(prefix + "_CLIENT_CERTIFICATE")
+		_, key := e.first(prefix + "_CLIENT_KEY")
+		if file == "" || key == "" {
+			continue
+		}
 		pair, err := tls.LoadX509KeyPair(file, key)
 		if err != nil {
-			return nil, fmt.Errorf("%s (%s) and %s (%s): %w", name, file, keyName, key, err)
+			return nil, fmt.Errorf("%s_CLIENT_CERTIFICATE (%s) and _CLIENT_KEY (%s): %w", prefix, file, key, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
+		break
 	}
 	return config, nil
 }

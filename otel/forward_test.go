@@ -93,6 +93,10 @@ func TestForwardWithCertificates(t *testing.T) {
 			}
 			t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", key)
 			t.Setenv("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", cert)
+			if err := send(); err == nil {
+				t.Error("a key and a certificate that are no pair are taken")
+			}
+			t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert)
 			if err := send(); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +104,7 @@ func TestForwardWithCertificates(t *testing.T) {
 				t.Errorf("arrived: the header %q and %d certificates, want one of each", header, certificates)
 			}
 			t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", cert)
-			if err := send(); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_CLIENT_KEY ("+cert+")") {
+			if err := send(); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE ("+cert+") and _CLIENT_KEY ("+cert+")") {
 				t.Errorf("a key that is none gives %v", err)
 			}
 		})

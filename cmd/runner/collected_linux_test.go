@@ -29,7 +29,7 @@ func startCollector(t *testing.T, dir, base, prometheus string) *collector {
 	if err != nil {
 		t.Skip(err)
 	}
-	c := &collector{dir: dir, address: freeAddr(t)}
+	c := &collector{dir: dir, address: oteltest.FreeAddress(t)}
 	args, shown := []string{}, ""
 	if base != "" {
 		args = append(args, "--config", base)
@@ -37,7 +37,7 @@ func startCollector(t *testing.T, dir, base, prometheus string) *collector {
 	}
 	config := filepath.Join(dir, "collector.yaml")
 	if err := os.WriteFile(config, []byte(`
-receivers: {otlp: {protocols: {http: {endpoint: "`+c.address+`"}, grpc: {endpoint: "`+freeAddr(t)+`"}}}}
+receivers: {otlp: {protocols: {http: {endpoint: "`+c.address+`"}, grpc: {endpoint: "`+oteltest.FreeAddress(t)+`"}}}}
 exporters:
   file/traces: {path: `+dir+`/traces.json}
   file/logs: {path: `+dir+`/logs.json}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"otelrunner/otel"
+	"otelrunner/otel/oteltest"
 	"otelrunner/runner/gitea/giteatest"
 	"otelrunner/runner/task"
 )
@@ -176,11 +177,11 @@ func (o *observation) execute(t *testing.T) {
 			r.server, r.url = o.server, o.rigs[0].url
 		}
 		r.env = append(r.env, "OTEL_METRIC_EXPORT_INTERVAL=500")
-		o.rigs, o.metrics = append(o.rigs, r), append(o.metrics, freeAddr(t))
+		o.rigs, o.metrics = append(o.rigs, r), append(o.metrics, oteltest.FreeAddress(t))
 	}
 	base, shown := "", ""
 	if o.example {
-		base, shown = exampleFolder+"/collector.yaml", freeAddr(t)
+		base, shown = exampleFolder+"/collector.yaml", oteltest.FreeAddress(t)
 		startExample(t, o, shown)
 	}
 	collector := startCollector(t, t.TempDir(), base, shown)

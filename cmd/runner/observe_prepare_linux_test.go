@@ -34,7 +34,7 @@ func runPrometheus(t *testing.T, config string) string {
 	if err != nil {
 		t.Skip("no prometheus to test with: install Debian's package prometheus")
 	}
-	address := freeAddr(t)
+	address := oteltest.FreeAddress(t)
 	runProgram(t, prometheus, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "tsdb"),
 		"--web.listen-address="+address, "--enable-feature=exemplar-storage", "--log.level=warn")
 	listening(t, address)

@@ -49,7 +49,7 @@ func TestCollectorTrouble(t *testing.T) {
 	} {
 		r := newRig(t).withServer(giteatest.Options{})
 		r.register()
-		metrics := freeAddr(t)
+		metrics := oteltest.FreeAddress(t)
 		r.write("c.yaml", "runner: {fetch_interval: 100ms, fetch_interval_max: 100ms}\nmetrics: {enabled: true, addr: '"+metrics+"'}\notel: {endpoint: '"+c.endpoint+"', job_logs: true}\n")
 		r.env = append(r.env, "OTEL_BLRP_MAX_QUEUE_SIZE=100", "OTEL_BSP_MAX_QUEUE_SIZE=5", "OTEL_METRIC_EXPORT_INTERVAL=200", "OTEL_METRIC_EXPORT_TIMEOUT=2000",
 			"OTEL_BSP_EXPORT_TIMEOUT=2000", "OTEL_BLRP_EXPORT_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=2000")

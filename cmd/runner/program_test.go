@@ -3,7 +3,6 @@ package main_test
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -45,22 +44,6 @@ func (p *program) stop() {
 	if err := p.cmd.Wait(); err != nil {
 		p.t.Errorf("%s: %v\n%s", p.cmd.Path, err, p.out.String())
 	}
-}
-
-// freeAddr is an address at which another program may listen. It is none of those that
-// the system gives away by itself: one of them would be another test's before the
-// program is there.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err == nil {
-			defer func() { _ = l.Close() }()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port between 20000 and 32000")
-	return ""
 }
 
 func getText(address, accept string) (string, error) {
