@@ -13,7 +13,7 @@ import (
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))) //nolint:gosec // nobody has to guess it
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))) //nolint:gosec // nobody has to guess it
 		if err == nil {
 			defer func() { _ = l.Close() }() // nobody came
 			return l.Addr().String()
