@@ -179,7 +179,7 @@ func TestRequestsWhileTheServerIsAway(t *testing.T) {
 	r.write("c.yaml", "")
 	p := r.start("serve", "-c", "c.yaml")
 	p.says("the server cannot be reached")
-	for _, key := range []string{"dir", "host", "port"} {
+	for _, key := range []string{"v2", "host", "port"} {
 		r.write("c.yaml", "cache: {"+key+": '1'}\n")
 		p.signal(syscall.SIGHUP)
 		p.says("cache." + key) // has no effect, which is a warning

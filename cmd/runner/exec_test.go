@@ -146,7 +146,7 @@ func TestExecResults(t *testing.T) {
 		{"services on the host", "on: push\njobs:\n  a:\n    runs-on: linux\n    services: {db: {image: img}}\n    steps: [{run: echo x}]", "", 1,
 			[]string{"asks for services (db), and its label runs it on the host: give it a container"}, []string{"│ x"}},
 		{"docker action on the host", job("    steps: [{uses: 'docker://img'}]"), "", 1,
-			[]string{"The action docker://img is of the kind \"docker\"", "give the job a container"}, nil},
+			[]string{"The action docker://img runs in a container, for which a host job needs a container engine: the container engine at unix:///nowhere/docker.sock does not answer: start it"}, nil},
 		{"no double evaluation", job("    strategy: {matrix: {n: [\"${{ '$' }}{{ 1 }}\"]}}\n    steps: [{run: 'echo \"${{ matrix.n == format(''{0}{1}'', ''$'', ''{{ 1 }}'') }}\"'}]"), "", 0,
 			[]string{"│ true"}, nil},
 		{"anchors", "on: push\nx-steps: &s [{run: echo anchored}]\njobs:\n  a:\n    runs-on: linux\n    steps: *s\n  b:\n    runs-on: linux\n    steps: *s", "", 0, []string{"✓ b  success"}, nil},
