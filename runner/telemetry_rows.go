@@ -25,7 +25,7 @@ type rowLog struct {
 }
 
 // newRowLog makes the one of a job. Which job it is stands in the scope of the
-// records, once an export: on each row, it would be three quarters of what is sent,
+// records, once an export: on each row, it would be more than half of what is sent,
 // and of what that costs here and in the collector.
 func newRowLog(logger func(...attribute.KeyValue) otellog.Logger, scope *observe.Scope, t *task.Task) *rowLog {
 	return &rowLog{logger: logger(scope.Masked([]attribute.KeyValue{
