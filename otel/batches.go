@@ -105,7 +105,7 @@ func (b *batches) run() {
 		case <-b.filled:
 			_ = b.export(context.Background(), false) // the exporter counts its failures
 		case <-timer.C:
-			_ = b.export(context.Background(), true)
+			_ = b.export(context.Background(), true) // as above
 		case o := <-b.flush:
 			o.ended <- errors.Join(b.export(o.ctx, true), b.exporter.ForceFlush(o.ctx))
 		case o := <-b.end:

@@ -53,11 +53,12 @@ func exclusive(dir string) (unlock func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	unlock = func() { _ = lock.Close() } // the system lets go of it in any case
 	if ok, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil || !ok {
-		_ = lock.Close()
+		unlock()
 		return func() {}
 	}
-	return func() { _ = lock.Close() }
+	return unlock
 }
 
 // removeAbandoned removes the folders, below all, of processes that are gone. What
@@ -78,7 +79,7 @@ func removeAbandoned(all string) {
 			_ = os.Remove(dir + lockEnding)
 			continue
 		}
-		_ = lock.Close()
+		_ = lock.Close() // it was not taken
 	}
 }
 

@@ -59,7 +59,7 @@ func (l restList) page(ctx context.Context, number int, into any, path ...string
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }()
+	defer func() { _ = resp.Body.Close() }() // it was only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxListPage))
 	if err != nil {
 		return err

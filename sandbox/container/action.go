@@ -1,7 +1,10 @@
 package container
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -273,3 +276,22 @@ func (j *actions) authConfigs() (map[string]authConfig, error) {
 
 // trimLine takes the line's end off.
 func trimLine(s string) string { return strings.TrimRight(s, "\r\n") }
+
+// makeGithub makes the folder of /github in a container that has not started, of the
+// user whom owner names, and what is in it.
+func (p *Provider) makeGithub(ctx context.Context, id string, owner tar.Header, in ...tar.Header) error {
+	owner.Name, owner.Typeflag, owner.Mode = strings.TrimPrefix(githubDir, "/")+"/", tar.TypeDir, 0o755
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	err := w.WriteHeader(&owner)
+	for _, h := range in {
+		err = errors.Join(err, w.WriteHeader(&h))
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		return fmt.Errorf("pack %s: %w", githubDir, err)
+	}
+	if err := p.engine.unpack(ctx, id, "/", &archive); err != nil {
+		return p.engine.sentence(ctx, "prepare "+githubDir+" of the action's container", err)
+	}
+	return nil
+}

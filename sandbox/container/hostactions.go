@@ -2,7 +2,6 @@ package container
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,18 +141,7 @@ func (h *hostActions) mounts() (all []mount.Mount) {
 // giveGithub lets the runner's user, as which a container runs whose root could do
 // nothing, make HOME.
 func (h *hostActions) giveGithub(ctx context.Context, id string) error {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	err := errors.Join(
-		w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(githubDir, "/") + "/", Typeflag: tar.TypeDir, Mode: 0o755, Uid: os.Getuid(), Gid: os.Getgid()}),
-		w.Close())
-	if err != nil {
-		return fmt.Errorf("pack %s: %w", githubDir, err)
-	}
-	if err := h.provider.engine.unpack(ctx, id, "/", &archive); err != nil {
-		return h.provider.engine.sentence(ctx, "prepare "+githubDir+" of the action's container", err)
-	}
-	return nil
+	return h.provider.makeGithub(ctx, id, tar.Header{Uid: os.Getuid(), Gid: os.Getgid()})
 }
 
 // inside implements surroundings.

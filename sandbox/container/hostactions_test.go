@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -188,27 +189,13 @@ func TestHostActionsElsewhere(t *testing.T) {
 // TestHostActionsTelemetry: what takes time is told, and the program reaches the
 // endpoint that the host's steps have on the machine's loopback.
 func TestHostActionsTelemetry(t *testing.T) {
-	here, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := here.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\nendpoint")
-			_ = conn.Close()
-		}
-	})
-	t.Cleanup(func() { _ = here.Close(); serving.Wait() })
-	endpoint := "http://" + here.Addr().String()
+	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "endpoint") }))
+	t.Cleanup(here.Close)
+	endpoint := here.URL
 	rec := tracetest.NewSpanRecorder()
 	ctx, job := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec)).Tracer("").Start(t.Context(), "job")
 	ctx = observe.With(ctx, &observe.Scope{StepEndpoint: endpoint, StepDial: func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", here.Addr().String())
+		return (&net.Dialer{}).DialContext(ctx, "tcp", here.Listener.Addr().String())
 	}})
 	p := engine(t).provider(t, container.Options{})
 	hosts, err := host.New(ctx, host.Options{Root: t.TempDir()})

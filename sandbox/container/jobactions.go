@@ -2,9 +2,7 @@ package container
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -66,21 +64,10 @@ func (s *settings) sharing() {
 // linkWorkspace makes /github/workspace, which Docker actions are used to. own makes
 // its folder that of the steps' user, who is who makes HOME there.
 func (j *job) linkWorkspace(ctx context.Context, id string, own bool) error {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	github := tar.Header{Name: "github/", Typeflag: tar.TypeDir, Mode: 0o755}
+	var owner tar.Header
 	if own {
-		github.Uid, github.Gid = j.uid, j.gid
+		owner.Uid, owner.Gid = j.uid, j.gid
 	}
-	err := errors.Join(
-		w.WriteHeader(&github),
-		w.WriteHeader(&tar.Header{Name: "github/workspace", Typeflag: tar.TypeSymlink, Linkname: j.info.Workspace, Mode: 0o777}),
-		w.Close())
-	if err != nil {
-		return fmt.Errorf("pack %s: %w", githubDir, err)
-	}
-	if err := j.provider.engine.unpack(ctx, id, "/", &archive); err != nil {
-		return j.provider.engine.sentence(ctx, "prepare "+githubDir+" of the action's container", err)
-	}
-	return nil
+	return j.provider.makeGithub(ctx, id, owner,
+		tar.Header{Name: "github/workspace", Typeflag: tar.TypeSymlink, Linkname: j.info.Workspace, Mode: 0o777})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"otelrunner/sandbox"
+	"otelrunner/sandbox/pipes"
 	"otelrunner/sandbox/stream"
 	"otelrunner/sandbox/stream/serve"
 	"otelrunner/sandbox/stream/wire"
@@ -140,8 +141,7 @@ func TestForwardEcho(t *testing.T) {
 // TestForwardHTTP: over connections inside the process, which have no half that
 // could be closed, each client that goes makes room for the next.
 func TestForwardHTTP(t *testing.T) {
-	come := make(chan net.Conn)
-	l := &chanListener{come: come, closed: make(chan struct{})}
+	l := pipes.New()
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		if n != 300<<10 {
@@ -152,11 +152,7 @@ func TestForwardHTTP(t *testing.T) {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	t.Cleanup(func() { _ = server.Close(); serving.Wait() })
-	_, address, _ := forwarding(t, func(context.Context) (net.Conn, error) {
-		near, far := net.Pipe()
-		come <- far
-		return near, nil
-	})
+	_, address, _ := forwarding(t, l.Dial)
 	began := time.Now()
 	for range 120 {
 		client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
@@ -175,23 +171,6 @@ func TestForwardHTTP(t *testing.T) {
 		t.Errorf("it took %v: connections keep their places", d)
 	}
 }
-
-type chanListener struct {
-	come   chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *chanListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.come:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (l *chanListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *chanListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestForwardFlood: programs that send to who does not read, over as many
 // connections as they can open, hold up neither the output of steps nor the end of

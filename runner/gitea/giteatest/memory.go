@@ -2,38 +2,21 @@ package giteatest
 
 import (
 	"context"
+	"errors"
 	"net"
-	"sync"
 	"syscall"
+
+	"otelrunner/sandbox/pipes"
 )
 
 // memoryListener hands out connections that are pipes within the process: unlike
 // a socket's, their waiting is one that testing/synctest understands.
-type memoryListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
+type memoryListener struct{ *pipes.Listener }
 
-func newMemoryListener() *memoryListener {
-	return &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
+func newMemoryListener() memoryListener { return memoryListener{pipes.New()} }
 
-func (l *memoryListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memoryListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *memoryListener) Addr() net.Addr { return memoryAddr{} }
+// Addr implements net.Listener.
+func (memoryListener) Addr() net.Addr { return memoryAddr{} }
 
 type memoryAddr struct{}
 
@@ -51,13 +34,12 @@ func (s *Server) dialMemory(ctx context.Context, _, _ string) (net.Conn, error) 
 	case down:
 		return nil, refused
 	}
-	ours, theirs := net.Pipe()
-	select {
-	case s.memory.conns <- theirs:
-		return ours, nil
-	case <-s.memory.closed:
+	conn, err := s.memory.Dial(ctx)
+	switch {
+	case errors.Is(err, net.ErrClosed):
 		return nil, refused
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case err != nil:
+		return nil, ctx.Err() // as a socket's dialer has it
 	}
+	return conn, nil
 }

@@ -84,7 +84,7 @@ type Server struct {
 	opt      Options
 	handler  http.Handler
 	http     *http.Server
-	memory   *memoryListener
+	memory   memoryListener
 	client   *http.Client
 	serving  sync.WaitGroup // listeners
 	conns    sync.WaitGroup // the server's side of connections

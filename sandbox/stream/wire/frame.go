@@ -34,7 +34,7 @@ const (
 	// Version is the protocol's, to be raised with every change of a frame, a
 	// value or a limit. There is no negotiation: a runner brings its helper
 	// along.
-	Version = 3
+	Version = 4
 
 	// MaxPayload is how long a frame's payload may be.
 	MaxPayload = 64 << 10
